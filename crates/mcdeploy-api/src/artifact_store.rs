@@ -1,0 +1,160 @@
+//! `ArtifactStore`: a bucket or container that holds model versions.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Condition, ObjectName, Provider};
+
+/// A bucket or container, in one provider, that holds model versions.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "mcdeploy.dev",
+    version = "v1alpha1",
+    kind = "ArtifactStore",
+    plural = "artifactstores",
+    shortname = "as",
+    category = "mcdeploy",
+    status = "ArtifactStoreStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Provider", type_ = "string", json_path = ".spec.provider"),
+    printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ArtifactStoreSpec {
+    /// Provider that holds the bytes. Only this provider's clusters get the Secret.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("provider is immutable"))]
+    pub provider: Provider,
+    /// Region, in the provider's own spelling.
+    #[schemars(length(min = 1, max = 63))]
+    pub region: String,
+    /// Which protocol, and where.
+    pub location: StoreLocation,
+    /// How requests are authorised.
+    pub auth: StoreAuth,
+}
+
+/// Exactly one of the protocols.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new(
+    "[has(self.s3), has(self.azureBlob), has(self.gcs)].filter(x, x).size() == 1"
+).message("set exactly one of s3, azureBlob, gcs"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoreLocation {
+    /// Amazon S3, or a server that speaks its protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3: Option<S3Location>,
+    /// Azure Blob Storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure_blob: Option<AzureBlobLocation>,
+    /// Google Cloud Storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gcs: Option<GcsLocation>,
+}
+
+/// A bucket behind the S3 protocol.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct S3Location {
+    /// Bucket name.
+    #[schemars(length(min = 3, max = 63))]
+    pub bucket: String,
+    /// Base URL of a server that is not Amazon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub endpoint: Option<String>,
+    /// Bucket in the path instead of in the host name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub path_style: bool,
+    /// When the SDK adds checksums of its own beside ours.
+    #[serde(default)]
+    pub checksums: S3Checksums,
+}
+
+/// When the SDK adds and expects checksums of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum S3Checksums {
+    /// Amazon's default since 2025.
+    #[default]
+    WhenSupported,
+    /// For servers that do not know trailing checksums.
+    WhenRequired,
+}
+
+/// A container in an Azure storage account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AzureBlobLocation {
+    /// Base URL of the account, such as `https://ACCOUNT.blob.core.windows.net`.
+    #[schemars(length(min = 8, max = 253))]
+    pub endpoint: String,
+    /// Container name.
+    #[schemars(length(min = 3, max = 63))]
+    pub container: String,
+}
+
+/// A bucket in Google Cloud Storage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GcsLocation {
+    /// Bucket name.
+    #[schemars(length(min = 3, max = 222))]
+    pub bucket: String,
+    /// Base URL of a server that is not Google's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub endpoint: Option<String>,
+}
+
+/// Exactly one way to authorise requests.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new(
+    "[has(self.secretRef), has(self.anonymous), has(self.ambient)].filter(x, x).size() == 1"
+).message("set exactly one of secretRef, anonymous, ambient"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoreAuth {
+    /// A Secret in the operator's namespace. Keys by protocol: S3 `accessKeyId`,
+    /// `secretAccessKey`, optional `sessionToken`; Azure `sasToken`; GCS
+    /// `serviceAccountKey` (JSON).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<ObjectName>,
+    /// No credentials at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anonymous: Option<Empty>,
+    /// What the process finds around it: workload identity, instance role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ambient: Option<Empty>,
+}
+
+/// An object without fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Empty {}
+
+/// What the operator last saw.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ArtifactStoreStatus {
+    /// Generation that this status is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready`: the operator can list it.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}

@@ -1,0 +1,167 @@
+//! `MemberCluster`: a Kubernetes cluster that can serve models.
+
+use std::{fmt, str::FromStr};
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Condition, ObjectName};
+
+/// A Kubernetes cluster that can serve models, in one provider and region.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "mcdeploy.dev",
+    version = "v1alpha1",
+    kind = "MemberCluster",
+    plural = "memberclusters",
+    shortname = "mc",
+    category = "mcdeploy",
+    status = "MemberClusterStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Provider", type_ = "string", json_path = ".spec.provider"),
+    printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reachable",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Reachable\")].status"
+    ),
+    printcolumn(name = "Gateway", type_ = "string", json_path = ".status.gatewayAddress"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.kubernetesVersion"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name.size() <= 40")
+        .message("the name of a member cluster has at most 40 characters")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MemberClusterSpec {
+    /// Provider that the cluster runs at: its failure domain.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("provider is immutable"))]
+    pub provider: Provider,
+    /// Region, in the provider's own spelling, such as `us-east-1`.
+    #[schemars(length(min = 1, max = 63))]
+    pub region: String,
+    /// How the hub reaches the cluster's API server.
+    pub access: ClusterAccess,
+    /// The `ArtifactStore` that pods of this cluster read models from. It belongs to
+    /// the same provider.
+    pub artifact_store_ref: ObjectName,
+    /// How clients and other regions reach this cluster's gateway. Left out: the
+    /// address of the gateway's LoadBalancer Service is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<ClusterIngress>,
+}
+
+/// A provider: a failure domain of its own.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// Amazon Web Services.
+    Aws,
+    /// Microsoft Azure.
+    Azure,
+    /// Google Cloud.
+    Gcp,
+    /// Machines of one's own.
+    Onprem,
+}
+
+impl Provider {
+    /// Every provider.
+    pub const ALL: [Self; 4] = [Self::Aws, Self::Azure, Self::Gcp, Self::Onprem];
+
+    /// The word in specs, flags and labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aws => "aws",
+            Self::Azure => "azure",
+            Self::Gcp => "gcp",
+            Self::Onprem => "onprem",
+        }
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A word that is no provider.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown cloud {word:?}: expected one of aws, azure, gcp, onprem")]
+pub struct UnknownProvider {
+    word: String,
+}
+
+impl FromStr for Provider {
+    type Err = UnknownProvider;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL
+            .into_iter()
+            .find(|provider| provider.as_str() == word);
+        known.ok_or_else(|| UnknownProvider {
+            word: word.to_owned(),
+        })
+    }
+}
+
+/// How the hub reaches a member's API server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClusterAccess {
+    /// A kubeconfig in a Secret of the operator's own namespace. It holds a bearer
+    /// token and a CA; `exec`, file paths, proxies and skipped TLS are refused.
+    pub kubeconfig_secret_ref: SecretKeyRef,
+}
+
+/// One key of a Secret in the operator's namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretKeyRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key within the Secret.
+    #[serde(default = "kubeconfig_key")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+fn kubeconfig_key() -> String {
+    "kubeconfig".to_owned()
+}
+
+/// Where the cluster's gateway answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClusterIngress {
+    /// `host:port` of the gateway, plain HTTP.
+    #[schemars(length(min = 3, max = 253), regex(pattern = r"^[^/\s]+:[0-9]{1,5}$"))]
+    pub address: String,
+}
+
+/// What the operator last saw.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MemberClusterStatus {
+    /// Generation that this status is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready` and `Reachable`.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// Version of the cluster's API server, such as `v1.37.2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubernetes_version: Option<String>,
+    /// `host:port` of the cluster's gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway_address: Option<String>,
+}

@@ -1,0 +1,65 @@
+//! Names, labels and paths that more than one program must agree on.
+
+use crate::Sha256Digest;
+
+/// Label and annotation prefix.
+pub const PREFIX: &str = "mcdeploy.dev";
+/// Label: name of the `ModelDeployment` that an object in a member belongs to.
+pub const LABEL_DEPLOYMENT: &str = "mcdeploy.dev/deployment";
+/// Label: revision (see [`revision_id`]) that an object in a member belongs to.
+pub const LABEL_REVISION: &str = "mcdeploy.dev/revision";
+/// Label: model name.
+pub const LABEL_MODEL: &str = "mcdeploy.dev/model";
+/// Label: model version.
+pub const LABEL_VERSION: &str = "mcdeploy.dev/version";
+/// Label on everything that mcdeploy made, so that it can be found and pruned.
+pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Value of [`LABEL_MANAGED_BY`].
+pub const MANAGED_BY: &str = "mcdeploy";
+/// Annotation on a `ModelDeployment`: who asked for the current spec, and when.
+pub const ANNOTATION_REQUESTED_BY: &str = "mcdeploy.dev/requested-by";
+/// Field manager of the operator's server-side applies.
+pub const FIELD_MANAGER_OPERATOR: &str = "mcdeploy-operator";
+/// Field manager of the CLI's server-side applies.
+pub const FIELD_MANAGER_CLI: &str = "mcdeploy-cli";
+/// Namespace in the hub and in members where mcdeploy itself lives, unless the chart
+/// says otherwise.
+pub const SYSTEM_NAMESPACE: &str = "mcdeploy-system";
+/// Name of the gateway's Service in a member cluster.
+pub const GATEWAY_SERVICE: &str = "mcdeploy-gateway";
+/// Port of the gateway's Service and of its pods' HTTP listener's Service port.
+pub const GATEWAY_PORT: u16 = 80;
+/// Port on which a model server container answers protocol v2.
+pub const SERVING_PORT: u16 = 8080;
+/// Directory in a model server's container that holds `<model>/<version>/…`.
+pub const MODELS_DIR: &str = "/mnt/models";
+/// Request header: the request already crossed from another region. Its value is the
+/// name of the cluster that it came from.
+pub const HEADER_HOP: &str = "mcdeploy-hop";
+/// Response header: member cluster whose model server answered.
+pub const HEADER_CLUSTER: &str = "mcdeploy-cluster";
+/// Response header: revision that answered, `<version>.<revision id>`.
+pub const HEADER_REVISION: &str = "mcdeploy-revision";
+
+/// Object key of a version's directory: `<model>/<version>/`.
+pub fn version_prefix(model: &str, version: &str) -> String {
+    format!("{model}/{version}/")
+}
+
+/// File name of the manifest within a version's directory; written last.
+pub const MANIFEST_FILE: &str = "mcdeploy-manifest.json";
+
+/// Name of the `ModelVersion` object of a version.
+pub fn model_version_name(model: &str, version: &str) -> String {
+    format!("{model}-{version}")
+}
+
+/// Name of the Deployment and of the Service of one revision in a member cluster.
+pub fn revision_object_name(deployment: &str, revision: &str) -> String {
+    format!("{deployment}-{revision}")
+}
+
+/// Short id of a revision: the first 10 hex digits of the digest of its input.
+pub fn revision_id(input: &[u8]) -> String {
+    Sha256Digest::of(input).short(10)
+}

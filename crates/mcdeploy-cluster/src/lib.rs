@@ -1,0 +1,1 @@
+//! Clients of member clusters: observe, server-side apply, prune.

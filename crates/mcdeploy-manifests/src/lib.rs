@@ -1,0 +1,1 @@
+//! A validated deployment to the Kubernetes objects of one cluster.

@@ -1,0 +1,1 @@
+//! The control plane: reconcilers, leader election, metrics.

@@ -1,0 +1,1 @@
+//! Decisions: validate, then plan. Pure: time and randomness are arguments.

@@ -1,0 +1,1 @@
+//! Probes: TCP, HTTP, inference. Gives samples, decides nothing.

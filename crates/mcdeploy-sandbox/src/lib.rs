@@ -1,0 +1,1 @@
+//! Three clouds and a hub on one machine, for tests and demos.

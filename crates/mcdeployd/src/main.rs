@@ -1,0 +1,3 @@
+//! The daemon: operator, gateway, transfer, fetch.
+
+fn main() {}

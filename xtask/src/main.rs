@@ -1,0 +1,3 @@
+//! Chores of this repository: tidy, gen, images, demo, test, bench.
+
+fn main() {}
