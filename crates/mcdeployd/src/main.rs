@@ -1,3 +1,76 @@
 //! The daemon: operator, gateway, transfer, fetch.
+//!
+//! Each subcommand is one module with `Args` and `run`. The gateway brings its own
+//! runtime and handles signals itself; the others run on ours, and SIGTERM or Ctrl-C
+//! cancels them.
 
-fn main() {}
+mod args;
+mod fetch;
+mod gateway;
+mod operator;
+mod transfer;
+
+use std::{io, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match start(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "mcdeployd ends");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(cli: Cli) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&cli.log).context("--log")?;
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
+    // Fails only when a provider is there already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match cli.command {
+        Command::Gateway(args) => gateway::run(args),
+        Command::Operator(args) => block_on(|cancel| operator::run(args, cancel)),
+        Command::Transfer(args) => block_on(|cancel| transfer::run(args, cancel)),
+        Command::Fetch(args) => block_on(|cancel| fetch::run(args, cancel)),
+    }
+}
+
+/// Runs one subcommand on two worker threads until it ends or a signal cancels it.
+fn block_on<F>(run: impl FnOnce(CancellationToken) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    runtime.block_on(async {
+        let cancel = CancellationToken::new();
+        let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+        let on_signal = cancel.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            on_signal.cancel();
+        });
+        run(cancel).await
+    })
+}
