@@ -1,3 +1,60 @@
-//! Chores of this repository: tidy, gen, images, demo, test, bench.
+//! Chores of this repository. `cargo xtask --help` lists them.
+//!
+//! No heavy dependency: whatever needs one is a program of the workspace that a
+//! chore builds and runs.
 
-fn main() {}
+mod demo;
+mod generate;
+mod prerequisites;
+mod shell;
+mod stages;
+mod test;
+mod tidy;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Chores of this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_version_flag = true)]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Check the rules of the house: rings, file sizes, lints, licences, TLS stacks.
+    Tidy,
+    /// Write the generated files (CRDs, CLI reference).
+    Gen {
+        /// Write nothing; fail when a generated file is stale.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the container images of `mcdeployd` and `mcserve`.
+    Images,
+    /// Bring up three clouds, roll a model out, lose one, and tell what happened.
+    Demo(demo::Args),
+    /// Install what is missing, then check and test everything.
+    Test(test::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    std::env::set_current_dir(root())?;
+    match args.chore {
+        Chore::Tidy => tidy::run(),
+        Chore::Gen { check } => generate::run(check),
+        Chore::Images => demo::images(),
+        Chore::Demo(args) => demo::main(&args),
+        Chore::Test(args) => test::main(&args),
+    }
+}
+
+/// Root of the repository.
+fn root() -> PathBuf {
+    let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    package.parent().map(PathBuf::from).unwrap_or(package)
+}

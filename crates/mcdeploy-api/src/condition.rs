@@ -161,23 +161,19 @@ pub fn set_condition(
         observed_generation: generation,
         last_transition_time: Time(now),
     };
-    match conditions.iter_mut().find(|c| c.type_ == new.type_) {
-        Some(old) => {
-            let same_status = old.status == new.status;
-            let changed = !same_status || old.reason != new.reason || old.message != new.message;
-            let since = old.last_transition_time.clone();
-            *old = new;
-            if same_status {
-                old.last_transition_time = since;
-            }
-            changed
-        }
-        None => {
-            conditions.push(new);
-            conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
-            true
-        }
+    let Some(old) = conditions.iter_mut().find(|c| c.type_ == new.type_) else {
+        conditions.push(new);
+        conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+        return true;
+    };
+    let same_status = old.status == new.status;
+    let changed = !same_status || old.reason != new.reason || old.message != new.message;
+    let since = old.last_transition_time.clone();
+    *old = new;
+    if same_status {
+        old.last_transition_time = since;
     }
+    changed
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub struct MemberClusterSpec {
     /// the same provider.
     pub artifact_store_ref: ObjectName,
     /// How clients and other regions reach this cluster's gateway. Left out: the
-    /// address of the gateway's LoadBalancer Service is used.
+    /// address of the gateway's `LoadBalancer` Service is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<ClusterIngress>,
 }

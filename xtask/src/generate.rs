@@ -1,0 +1,45 @@
+//! Generated files: CRDs in the chart, and the CLI reference.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, bail};
+
+use crate::shell::{output, say};
+
+const CRD_DIR: &str = "charts/mcdeploy-crds/templates";
+const CLI_REFERENCE: &str = "docs/reference/cli.md";
+
+/// Writes generated files, or checks that they are what would be written.
+pub(crate) fn run(check: bool) -> anyhow::Result<()> {
+    let mut stale = vec![];
+    for (path, text) in crds()?.into_iter().chain([cli_reference()?]) {
+        if fs::read_to_string(&path).is_ok_and(|current| current == text) {
+            continue;
+        }
+        if check {
+            stale.push(path);
+            continue;
+        }
+        let parent = Path::new(&path).parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
+        fs::write(&path, text).with_context(|| format!("write {path}"))?;
+        say(format!("wrote {path}"));
+    }
+    if !stale.is_empty() {
+        bail!("stale generated files, run `cargo xtask gen`: {}", stale.join(", "));
+    }
+    Ok(())
+}
+
+fn crds() -> anyhow::Result<Vec<(String, String)>> {
+    let args = ["run", "--quiet", "--workspace", "--example", "crds"];
+    let json = output("cargo", &args).context("render the CRDs")?;
+    let files: Vec<(String, String)> = serde_json::from_str(&json)?;
+    Ok(files.into_iter().map(|(name, text)| (format!("{CRD_DIR}/{name}"), text)).collect())
+}
+
+fn cli_reference() -> anyhow::Result<(String, String)> {
+    let args = ["run", "--quiet", "--workspace", "--bin", "mcdeploy", "--", "__reference"];
+    let text = output("cargo", &args).context("render the CLI reference")?;
+    Ok((CLI_REFERENCE.to_owned(), text))
+}

@@ -1,0 +1,78 @@
+//! Installs what the tests need on a machine that has only the toolchains.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, ensure};
+
+use crate::shell::{cache_dir, on_path, output, run, run_command, say};
+
+/// Programs that Debian has, with the package that brings each.
+const DEBIAN: &[(&str, &str)] = &[
+    ("containerd", "containerd"),
+    ("runc", "runc"),
+    ("buildah", "buildah"),
+    ("docker-registry", "docker-registry"),
+    ("nft", "nftables"),
+    ("iptables", "iptables"),
+    ("conntrack", "conntrack"),
+    ("ip", "iproute2"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("cmake", "cmake"),
+    ("python3", "python3"),
+];
+/// Debian package without a program of its own on the PATH, with a file that it brings.
+const CNI_PLUGINS: (&str, &str) = ("/usr/lib/cni/ptp", "containernetworking-plugins");
+
+const CARGO_DENY_VERSION: &str = "0.20.2";
+
+/// Installs missing Debian packages; says which.
+pub(crate) fn debian_packages() -> anyhow::Result<()> {
+    let mut missing: Vec<&str> = DEBIAN
+        .iter()
+        .filter(|(program, _)| !on_path(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if !PathBuf::from(CNI_PLUGINS.0).exists() {
+        missing.push(CNI_PLUGINS.1);
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let user = output("id", &["-u"])?;
+    ensure!(
+        user.trim() == "0",
+        "missing Debian packages: {}; run as root, or install them first",
+        missing.join(" ")
+    );
+    say(format!("installing Debian packages: {}", missing.join(" ")));
+    run("apt-get", &["update", "-qq"])?;
+    let mut command = std::process::Command::new("apt-get");
+    command
+        .args(["install", "-y", "-qq", "--no-install-recommends"])
+        .args(&missing)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    run_command(&mut command)
+}
+
+/// Path of `cargo-deny`, built once into the cache.
+pub(crate) fn cargo_deny() -> anyhow::Result<PathBuf> {
+    let root = cache_dir().join(format!("cargo-deny-{CARGO_DENY_VERSION}"));
+    let binary = root.join("bin/cargo-deny");
+    if binary.exists() {
+        return Ok(binary);
+    }
+    say(format!("building cargo-deny {CARGO_DENY_VERSION} into {}", root.display()));
+    let mut command = std::process::Command::new("cargo");
+    command
+        .args(["install", "cargo-deny", "--locked", "--no-default-features", "--quiet"])
+        .args(["--version", CARGO_DENY_VERSION, "--root"])
+        .arg(&root)
+        // It runs for a second; building it is what costs.
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+        .env_remove("CARGO_TARGET_DIR");
+    run_command(&mut command).context("build cargo-deny")?;
+    Ok(binary)
+}

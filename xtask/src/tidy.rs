@@ -1,0 +1,202 @@
+//! Rules of the house that no compiler checks. One function a rule; all findings of
+//! all rules are told at once.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+
+use crate::{
+    prerequisites,
+    shell::{output, run_command, say},
+};
+
+const MAX_LINES: usize = 800;
+/// Other TLS stacks: one provider for the whole tree, so that no binary links two.
+const FORBIDDEN_PACKAGES: [&str; 4] = ["ring", "openssl", "openssl-sys", "native-tls"];
+/// What a pure crate may not list: whatever does I/O or needs a runtime.
+const IMPURE: [&str; 9] = [
+    "tokio",
+    "reqwest",
+    "hyper",
+    "axum",
+    "kube-runtime",
+    "aws-sdk-s3",
+    "azure_storage_blob",
+    "google-cloud-storage",
+    "pingora",
+];
+
+/// Rings of the architecture, innermost first. An arrow goes inward only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Ring {
+    Pure,
+    Adapter,
+    Shell,
+    Outer,
+}
+
+fn ring(package: &str) -> Option<Ring> {
+    Some(match package {
+        "mcdeploy-api" | "mcdeploy-plan" | "mcdeploy-manifests" => Ring::Pure,
+        "mcdeploy-store" | "mcdeploy-cluster" | "mcdeploy-probe" => Ring::Adapter,
+        "mcdeploy-exec" | "mcdeploy-operator" | "mcdeploy-gateway" => Ring::Shell,
+        "mcdeploy" | "mcdeployd" | "mcserve" | "mcdeploy-sandbox" | "mcdeploy-e2e" | "xtask" => {
+            Ring::Outer
+        }
+        _ => return None,
+    })
+}
+
+/// Runs every rule.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let metadata = metadata()?;
+    let mut findings = vec![];
+    findings.extend(long_files()?);
+    findings.extend(manifests_inherit_lints(&metadata)?);
+    findings.extend(rings_hold(&metadata));
+    findings.extend(one_tls_stack(&metadata));
+    findings.extend(documents_exist());
+    for finding in &findings {
+        say(format!("tidy: {finding}"));
+    }
+    if !findings.is_empty() {
+        bail!("{} findings", findings.len());
+    }
+    cargo_deny()
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    workspace_members: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    id: String,
+    name: String,
+    manifest_path: PathBuf,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    kind: Option<String>,
+    features: Vec<String>,
+}
+
+impl Metadata {
+    fn members(&self) -> impl Iterator<Item = &Package> {
+        self.packages.iter().filter(|package| self.workspace_members.contains(&package.id))
+    }
+}
+
+fn metadata() -> anyhow::Result<Metadata> {
+    let text = output(
+        "cargo",
+        &[
+            "metadata",
+            "--format-version=1",
+            "--locked",
+            "--filter-platform",
+            "x86_64-unknown-linux-gnu",
+        ],
+    )?;
+    serde_json::from_str(&text).context("read `cargo metadata`")
+}
+
+fn long_files() -> anyhow::Result<Vec<String>> {
+    let files = output("git", &["ls-files", "--cached", "--others", "--exclude-standard"])?;
+    let sources = [".rs", ".py", ".go", ".sh", ".tf", ".toml"];
+    let mut findings = vec![];
+    for file in files.lines().filter(|file| sources.iter().any(|end| file.ends_with(end))) {
+        if !Path::new(file).exists() {
+            continue; // deleted and not yet committed
+        }
+        let lines = fs::read_to_string(file).with_context(|| format!("read {file}"))?.lines().count();
+        if lines > MAX_LINES {
+            findings.push(format!("{file} has {lines} lines, more than {MAX_LINES}: make two rooms"));
+        }
+    }
+    Ok(findings)
+}
+
+fn manifests_inherit_lints(metadata: &Metadata) -> anyhow::Result<Vec<String>> {
+    let mut findings = vec![];
+    for package in metadata.members() {
+        let path = &package.manifest_path;
+        let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+        if !text.contains("[lints]\nworkspace = true") {
+            findings.push(format!("{} does not inherit the workspace's lints", package.name));
+        }
+    }
+    Ok(findings)
+}
+
+fn rings_hold(metadata: &Metadata) -> Vec<String> {
+    let mut findings = vec![];
+    for package in metadata.members() {
+        let Some(own) = ring(&package.name) else {
+            findings.push(format!("{} has no ring: name it in xtask/src/tidy.rs", package.name));
+            continue;
+        };
+        for dependency in package.dependencies.iter().filter(|d| d.kind.is_none()) {
+            findings.extend(arrow(&package.name, own, dependency));
+        }
+    }
+    findings
+}
+
+fn arrow(package: &str, own: Ring, dependency: &Dependency) -> Option<String> {
+    let name = dependency.name.as_str();
+    if own == Ring::Pure && IMPURE.contains(&name) {
+        return Some(format!("{package} is pure and lists {name}"));
+    }
+    let client = dependency.features.iter().any(|f| f == "client" || f == "runtime");
+    if own == Ring::Pure && name == "kube" && client {
+        return Some(format!("{package} is pure and lists kube with its client"));
+    }
+    let other = ring(name)?;
+    if other > own {
+        return Some(format!("{package} ({own:?}) depends on {name} ({other:?}): arrows go inward"));
+    }
+    if own == Ring::Adapter && other == Ring::Adapter {
+        return Some(format!("{package} depends on {name}: adapters do not know each other"));
+    }
+    None
+}
+
+fn one_tls_stack(metadata: &Metadata) -> Vec<String> {
+    let mut found = BTreeMap::new();
+    for package in &metadata.packages {
+        if FORBIDDEN_PACKAGES.contains(&package.name.as_str()) {
+            found.insert(package.name.clone(), ());
+        }
+    }
+    found
+        .into_keys()
+        .map(|name| format!("{name} is in the tree; see `cargo tree -i {name}`"))
+        .collect()
+}
+
+fn documents_exist() -> Vec<String> {
+    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "deny.toml"]
+        .iter()
+        .filter(|path| !Path::new(path).exists())
+        .map(|path| format!("{path} is missing"))
+        .collect()
+}
+
+fn cargo_deny() -> anyhow::Result<()> {
+    let mut command = Command::new(prerequisites::cargo_deny()?);
+    command.args(["--offline", "--log-level", "error"]);
+    command.args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]);
+    run_command(&mut command)
+}
