@@ -4,13 +4,29 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, bail};
 
-use crate::shell::{output, say};
+use crate::{
+    demo::target_binary,
+    shell::{output, run, say},
+};
 
 const CRD_DIR: &str = "charts/mcdeploy-crds/templates";
 const CLI_REFERENCE: &str = "docs/reference/cli.md";
 
 /// Writes generated files, or checks that they are what would be written.
-pub(crate) fn run(check: bool) -> anyhow::Result<()> {
+pub(crate) fn main(check: bool) -> anyhow::Result<()> {
+    // The whole workspace at once, so that dependencies keep one set of features.
+    run(
+        "cargo",
+        &[
+            "build",
+            "--quiet",
+            "--workspace",
+            "--bin",
+            "mcdeploy",
+            "--example",
+            "crds",
+        ],
+    )?;
     let mut stale = vec![];
     for (path, text) in crds()?.into_iter().chain([cli_reference()?]) {
         if fs::read_to_string(&path).is_ok_and(|current| current == text) {
@@ -26,20 +42,28 @@ pub(crate) fn run(check: bool) -> anyhow::Result<()> {
         say(format!("wrote {path}"));
     }
     if !stale.is_empty() {
-        bail!("stale generated files, run `cargo xtask gen`: {}", stale.join(", "));
+        bail!(
+            "stale generated files, run `cargo xtask gen`: {}",
+            stale.join(", ")
+        );
     }
     Ok(())
 }
 
 fn crds() -> anyhow::Result<Vec<(String, String)>> {
-    let args = ["run", "--quiet", "--workspace", "--example", "crds"];
-    let json = output("cargo", &args).context("render the CRDs")?;
+    let json = output_of("examples/crds", &[]).context("render the CRDs")?;
     let files: Vec<(String, String)> = serde_json::from_str(&json)?;
-    Ok(files.into_iter().map(|(name, text)| (format!("{CRD_DIR}/{name}"), text)).collect())
+    Ok(files
+        .into_iter()
+        .map(|(name, text)| (format!("{CRD_DIR}/{name}"), text))
+        .collect())
 }
 
 fn cli_reference() -> anyhow::Result<(String, String)> {
-    let args = ["run", "--quiet", "--workspace", "--bin", "mcdeploy", "--", "__reference"];
-    let text = output("cargo", &args).context("render the CLI reference")?;
+    let text = output_of("mcdeploy", &["__reference"]).context("render the CLI reference")?;
     Ok((CLI_REFERENCE.to_owned(), text))
+}
+
+fn output_of(program: &str, args: &[&str]) -> anyhow::Result<String> {
+    output(&target_binary(program).to_string_lossy(), args)
 }

@@ -46,7 +46,7 @@ fn main() -> anyhow::Result<()> {
     std::env::set_current_dir(root())?;
     match args.chore {
         Chore::Tidy => tidy::run(),
-        Chore::Gen { check } => generate::run(check),
+        Chore::Gen { check } => generate::main(check),
         Chore::Images => demo::images(),
         Chore::Demo(args) => demo::main(&args),
         Chore::Test(args) => test::main(&args),

@@ -62,10 +62,19 @@ pub(crate) fn cargo_deny() -> anyhow::Result<PathBuf> {
     if binary.exists() {
         return Ok(binary);
     }
-    say(format!("building cargo-deny {CARGO_DENY_VERSION} into {}", root.display()));
+    say(format!(
+        "building cargo-deny {CARGO_DENY_VERSION} into {}",
+        root.display()
+    ));
     let mut command = std::process::Command::new("cargo");
     command
-        .args(["install", "cargo-deny", "--locked", "--no-default-features", "--quiet"])
+        .args([
+            "install",
+            "cargo-deny",
+            "--locked",
+            "--no-default-features",
+            "--quiet",
+        ])
         .args(["--version", CARGO_DENY_VERSION, "--root"])
         .arg(&root)
         // It runs for a second; building it is what costs.

@@ -22,7 +22,9 @@ pub(crate) fn run(program: &str, args: &[&str]) -> anyhow::Result<()> {
 /// Runs a prepared command with our own streams.
 pub(crate) fn run_command(command: &mut Command) -> anyhow::Result<()> {
     let shown = show(command);
-    let status = command.status().with_context(|| format!("start `{shown}`"))?;
+    let status = command
+        .status()
+        .with_context(|| format!("start `{shown}`"))?;
     if !status.success() {
         bail!("`{shown}` ended with {status}");
     }
@@ -34,7 +36,9 @@ pub(crate) fn output(program: &str, args: &[&str]) -> anyhow::Result<String> {
     let mut command = Command::new(program);
     command.args(args).stderr(Stdio::inherit());
     let shown = show(&command);
-    let output = command.output().with_context(|| format!("start `{shown}`"))?;
+    let output = command
+        .output()
+        .with_context(|| format!("start `{shown}`"))?;
     if !output.status.success() {
         bail!("`{shown}` ended with {}", output.status);
     }
@@ -50,12 +54,17 @@ pub(crate) fn on_path(program: &str) -> bool {
 /// Where this project keeps tools that are too large to build twice.
 pub(crate) fn cache_dir() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(home);
     base.unwrap_or_else(std::env::temp_dir).join("mcdeploy")
 }
 
 fn show(command: &Command) -> String {
     let args = command.get_args().map(|arg| arg.to_string_lossy());
     let program = command.get_program().to_string_lossy();
-    std::iter::once(program).chain(args).collect::<Vec<_>>().join(" ")
+    std::iter::once(program)
+        .chain(args)
+        .collect::<Vec<_>>()
+        .join(" ")
 }

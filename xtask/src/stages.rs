@@ -27,30 +27,42 @@ impl Stages {
         if let Some(failure) = &failure {
             say(format!("── {name} failed: {failure}"));
         }
-        self.done.push(Stage { name, seconds, failure });
-    }
-
-    /// Whether every stage so far passed.
-    pub(crate) fn all_passed(&self) -> bool {
-        self.done.iter().all(|stage| stage.failure.is_none())
+        self.done.push(Stage {
+            name,
+            seconds,
+            failure,
+        });
     }
 
     /// Prints the table and fails when a stage failed.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
         say("── seconds per stage");
-        for Stage { name, seconds, failure } in &self.done {
+        for Stage {
+            name,
+            seconds,
+            failure,
+        } in &self.done
+        {
             let verdict = if failure.is_some() { "FAILED" } else { "ok" };
             say(format!("{seconds:>8.1}  {name:<14} {verdict}"));
         }
         let total: f64 = self.done.iter().map(|stage| stage.seconds).sum();
         say(format!("{total:>8.1}  total"));
-        let failed: Vec<_> = self.done.iter().filter(|stage| stage.failure.is_some()).collect();
+        let failed: Vec<_> = self
+            .done
+            .iter()
+            .filter(|stage| stage.failure.is_some())
+            .collect();
         anyhow::ensure!(
             failed.is_empty(),
             "{} of {} stages failed: {}",
             failed.len(),
             self.done.len(),
-            failed.iter().map(|stage| stage.name).collect::<Vec<_>>().join(", ")
+            failed
+                .iter()
+                .map(|stage| stage.name)
+                .collect::<Vec<_>>()
+                .join(", ")
         );
         Ok(())
     }

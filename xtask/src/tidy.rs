@@ -2,7 +2,7 @@
 //! all rules are told at once.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -60,7 +60,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     findings.extend(long_files()?);
     findings.extend(manifests_inherit_lints(&metadata)?);
     findings.extend(rings_hold(&metadata));
-    findings.extend(one_tls_stack(&metadata));
+    findings.extend(one_tls_stack()?);
     findings.extend(documents_exist());
     for finding in &findings {
         say(format!("tidy: {finding}"));
@@ -94,7 +94,9 @@ struct Dependency {
 
 impl Metadata {
     fn members(&self) -> impl Iterator<Item = &Package> {
-        self.packages.iter().filter(|package| self.workspace_members.contains(&package.id))
+        self.packages
+            .iter()
+            .filter(|package| self.workspace_members.contains(&package.id))
     }
 }
 
@@ -113,16 +115,27 @@ fn metadata() -> anyhow::Result<Metadata> {
 }
 
 fn long_files() -> anyhow::Result<Vec<String>> {
-    let files = output("git", &["ls-files", "--cached", "--others", "--exclude-standard"])?;
+    let files = output(
+        "git",
+        &["ls-files", "--cached", "--others", "--exclude-standard"],
+    )?;
     let sources = [".rs", ".py", ".go", ".sh", ".tf", ".toml"];
     let mut findings = vec![];
-    for file in files.lines().filter(|file| sources.iter().any(|end| file.ends_with(end))) {
+    for file in files
+        .lines()
+        .filter(|file| sources.iter().any(|end| file.ends_with(end)))
+    {
         if !Path::new(file).exists() {
             continue; // deleted and not yet committed
         }
-        let lines = fs::read_to_string(file).with_context(|| format!("read {file}"))?.lines().count();
+        let lines = fs::read_to_string(file)
+            .with_context(|| format!("read {file}"))?
+            .lines()
+            .count();
         if lines > MAX_LINES {
-            findings.push(format!("{file} has {lines} lines, more than {MAX_LINES}: make two rooms"));
+            findings.push(format!(
+                "{file} has {lines} lines, more than {MAX_LINES}: make two rooms"
+            ));
         }
     }
     Ok(findings)
@@ -134,7 +147,10 @@ fn manifests_inherit_lints(metadata: &Metadata) -> anyhow::Result<Vec<String>> {
         let path = &package.manifest_path;
         let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
         if !text.contains("[lints]\nworkspace = true") {
-            findings.push(format!("{} does not inherit the workspace's lints", package.name));
+            findings.push(format!(
+                "{} does not inherit the workspace's lints",
+                package.name
+            ));
         }
     }
     Ok(findings)
@@ -144,7 +160,10 @@ fn rings_hold(metadata: &Metadata) -> Vec<String> {
     let mut findings = vec![];
     for package in metadata.members() {
         let Some(own) = ring(&package.name) else {
-            findings.push(format!("{} has no ring: name it in xtask/src/tidy.rs", package.name));
+            findings.push(format!(
+                "{} has no ring: name it in xtask/src/tidy.rs",
+                package.name
+            ));
             continue;
         };
         for dependency in package.dependencies.iter().filter(|d| d.kind.is_none()) {
@@ -159,44 +178,75 @@ fn arrow(package: &str, own: Ring, dependency: &Dependency) -> Option<String> {
     if own == Ring::Pure && IMPURE.contains(&name) {
         return Some(format!("{package} is pure and lists {name}"));
     }
-    let client = dependency.features.iter().any(|f| f == "client" || f == "runtime");
+    let client = dependency
+        .features
+        .iter()
+        .any(|f| f == "client" || f == "runtime");
     if own == Ring::Pure && name == "kube" && client {
         return Some(format!("{package} is pure and lists kube with its client"));
     }
     let other = ring(name)?;
     if other > own {
-        return Some(format!("{package} ({own:?}) depends on {name} ({other:?}): arrows go inward"));
+        return Some(format!(
+            "{package} ({own:?}) depends on {name} ({other:?}): arrows go inward"
+        ));
     }
     if own == Ring::Adapter && other == Ring::Adapter {
-        return Some(format!("{package} depends on {name}: adapters do not know each other"));
+        return Some(format!(
+            "{package} depends on {name}: adapters do not know each other"
+        ));
     }
     None
 }
 
-fn one_tls_stack(metadata: &Metadata) -> Vec<String> {
-    let mut found = BTreeMap::new();
-    for package in &metadata.packages {
-        if FORBIDDEN_PACKAGES.contains(&package.name.as_str()) {
-            found.insert(package.name.clone(), ());
-        }
-    }
-    found
-        .into_keys()
+fn one_tls_stack() -> anyhow::Result<Vec<String>> {
+    // `cargo metadata` lists packages of features that nobody turned on; `cargo tree` does not.
+    let args = [
+        "tree",
+        "--workspace",
+        "--locked",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+    ];
+    let tree = output("cargo", &args)?;
+    let names: BTreeSet<&str> = tree
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let found = FORBIDDEN_PACKAGES
+        .iter()
+        .filter(|name| names.contains(**name));
+    Ok(found
         .map(|name| format!("{name} is in the tree; see `cargo tree -i {name}`"))
-        .collect()
+        .collect())
 }
 
 fn documents_exist() -> Vec<String> {
-    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "deny.toml"]
-        .iter()
-        .filter(|path| !Path::new(path).exists())
-        .map(|path| format!("{path} is missing"))
-        .collect()
+    [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "LICENSE",
+        "deny.toml",
+    ]
+    .iter()
+    .filter(|path| !Path::new(path).exists())
+    .map(|path| format!("{path} is missing"))
+    .collect()
 }
 
 fn cargo_deny() -> anyhow::Result<()> {
     let mut command = Command::new(prerequisites::cargo_deny()?);
     command.args(["--offline", "--log-level", "error"]);
-    command.args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]);
+    command.args([
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ]);
     run_command(&mut command)
 }

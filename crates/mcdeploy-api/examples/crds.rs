@@ -6,7 +6,10 @@ use std::io::Write as _;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = mcdeploy_api::all_crds().into_iter().map(file).collect::<Result<Vec<_>, _>>()?;
+    let files = mcdeploy_api::all_crds()
+        .into_iter()
+        .map(file)
+        .collect::<Result<Vec<_>, _>>()?;
     serde_json::to_writer(std::io::stdout(), &files)?;
     std::io::stdout().flush()?;
     Ok(())
