@@ -36,11 +36,6 @@ pub(crate) fn fake_gcs(address: IpAddr, location: &str, data: &Path) -> Vec<Stri
     ]
 }
 
-/// Name of the file in a bucket's directory that holds an object's bytes.
-pub(crate) fn fake_gcs_file_name(key: &str) -> String {
-    key.replace('/', "%2F")
-}
-
 /// The Azure Blob server: arguments of `node`.
 pub(crate) fn azurite(script: &Path, address: &str, port: u16, data: &Path) -> Vec<String> {
     vec![

@@ -20,7 +20,7 @@ use crate::{
     tools::{self, Tool},
 };
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// A Kubernetes API server of one's own. No controllers run: a deleted namespace stays
 /// `Terminating`, a Deployment makes no pods, and a pod needs no service account.

@@ -211,7 +211,7 @@ impl FakeGcs {
     /// The file that holds an object's bytes, so that a test can change one.
     pub fn object_file(&self, key: &str) -> PathBuf {
         let bucket = self.directory.path().join("data").join(BUCKET);
-        bucket.join(store_servers::fake_gcs_file_name(key))
+        bucket.join(key)
     }
 
     /// Makes it fall silent (`true`) or go on.
