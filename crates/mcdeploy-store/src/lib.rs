@@ -1,1 +1,78 @@
-//! Object stores of three clouds and a local directory behind one trait, and the transfer of model versions.
+//! Object stores of three clouds and a local directory behind one trait, and the
+//! transfer of model versions.
+//!
+//! | room | role |
+//! |---|---|
+//! | [`Store`], [`Upload`] | the one trait, and the types that pass through it |
+//! | `s3`, `azure_blob`, `gcs`, `directory` | the four backends |
+//! | `request` | deadline, retries with jitter, cancel, redaction: one way for all |
+//! | `checksums`, `compare` | CRC-64/NVME and CRC-32C, and proof of equality by them |
+//! | `key`, `manifest` | names that mean the same everywhere; what a version consists of |
+//! | `copy`, `publish` | one object; a version: claim, files, manifest |
+//! | `push`, `transfer`, `fetch`, `verify`, `check` | what callers ask for |
+//!
+//! **Invariants:** no object is ever overwritten; a version is visible whole or not at
+//! all; memory is bounded by a few parts whatever the size of an object; no secret and no
+//! query string of a URL is in any error, log line or `Debug`.
+//!
+//! What a comparison of metadata proves is what the store *accepted*. Only reading, as
+//! [`fetch_version`] does, proves what is there.
+
+mod azure_blob;
+mod check;
+mod checksums;
+mod compare;
+mod copy;
+mod directory;
+mod error;
+mod fetch;
+mod gcs;
+mod key;
+mod local;
+mod manifest;
+mod open;
+mod progress;
+mod publish;
+mod push;
+mod request;
+mod s3;
+mod store;
+mod transfer;
+mod verify;
+
+pub use check::check_store;
+pub use checksums::{Checksums, Crc32c, Crc64Nvme, Hasher, StoredChecksums};
+pub use directory::open_directory;
+pub use error::{Cause, StoreError};
+pub use fetch::{FetchError, Fetched, fetch_version, read_version};
+pub use key::{KeyError, ObjectKey, VersionName};
+pub use manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError, ManifestFile};
+pub use open::open;
+pub use progress::{OnProgress, Progress, Step};
+pub use publish::PublishError;
+pub use push::{PushError, Pushed, manifest_of, push_version};
+pub use store::{ListedObject, ObjectInfo, Store, Upload, part_bytes};
+pub use transfer::{TransferError, Transferred, copy_version, transfer_version};
+pub use verify::{ReplicaReport, verify_replica};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Callers spawn these on a runtime with several threads.
+    #[expect(dead_code, reason = "compiling it is the test")]
+    fn futures_of_the_api_are_send(
+        store: &dyn Store,
+        fetch: &mcdeploy_api::FetchPlan,
+        transfer: &mcdeploy_api::TransferPlan,
+        cancel: &tokio_util::sync::CancellationToken,
+    ) {
+        fn is_send(_: impl Send) {}
+        let (path, digest) = (std::path::Path::new("."), &fetch.manifest_digest);
+        is_send(check_store(store, cancel));
+        is_send(verify_replica(store, "m", "v", digest, cancel));
+        is_send(push_version(store, path, "m", "v", &|_| {}, cancel));
+        is_send(fetch_version(fetch, path, &|_| {}, cancel));
+        is_send(transfer_version(transfer, &|_| {}, cancel));
+    }
+}

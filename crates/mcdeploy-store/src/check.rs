@@ -1,0 +1,45 @@
+//! Whether a store can be used: list, put, head, read.
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Cause, Checksums, ObjectKey, Store, StoreError,
+    copy::{CopyError, Source, create_object},
+    publish::read_small,
+};
+
+/// Key of the object that is put once to see that putting works.
+const CHECK_KEY: &str = ".mcdeploy/check";
+const CHECK_BYTES: &[u8] = b"mcdeploy put this here to see that it can\n";
+
+/// Lists, puts one small object (once: later it is there), looks at it and reads it.
+///
+/// # Errors
+/// The first step that failed.
+pub async fn check_store(store: &dyn Store, cancel: &CancellationToken) -> Result<(), StoreError> {
+    let error = |operation, cause| StoreError {
+        store: store.name().to_owned(),
+        location: store.location().to_owned(),
+        operation,
+        key: Some(CHECK_KEY.to_owned()),
+        cause,
+    };
+    let key =
+        ObjectKey::new(CHECK_KEY).map_err(|cause| error("check", Cause::InvalidKey(cause)))?;
+    store.list(CHECK_KEY, cancel).await?;
+    let bytes = Bytes::from_static(CHECK_BYTES);
+    let content = Checksums::of(&bytes);
+    match create_object(&Source::Bytes(&bytes), store, &key, &content, None, cancel).await {
+        // Other bytes were put by another version of mcdeploy: putting works.
+        Ok(_) | Err(CopyError::Taken { .. }) => {}
+        Err(CopyError::Store(error)) => return Err(error),
+        Err(CopyError::Source { expected, actual }) => {
+            return Err(error("write", Cause::ChecksumMismatch { expected, actual }));
+        }
+    }
+    match read_small(store, &key, cancel).await? {
+        Some(_) => Ok(()),
+        None => Err(error("read", Cause::NotFound)),
+    }
+}

@@ -1,0 +1,347 @@
+//! A local directory as a store: objects are plain files, nothing else is kept.
+//!
+//! Writes go to a hidden file beside the target and appear by `link`, which fails when
+//! the name is taken, so creating is atomic and never overwrites.
+
+use std::{
+    fs::Metadata,
+    io,
+    ops::Range,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::{
+    fs,
+    io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Cause, Checksums, ListedObject, ObjectInfo, ObjectKey, Store, StoreError, StoredChecksums,
+    Upload, local,
+    request::{Request, Requester},
+    store::part_bytes,
+};
+
+/// Prefix of files that are not yet objects.
+const PARTIAL_PREFIX: &str = ".mcdeploy-partial-";
+
+/// Opens a directory as a store named `local`.
+///
+/// # Errors
+/// `Permanent` when it is not a directory that can be read.
+pub fn open_directory(path: impl AsRef<Path>) -> Result<Arc<dyn Store>, StoreError> {
+    let root = path.as_ref().to_owned();
+    let location = format!("file://{}", root.display());
+    let requester = Requester::new("local", location, []);
+    match std::fs::metadata(&root) {
+        Ok(metadata) if metadata.is_dir() => Ok(Arc::new(Directory { root, requester })),
+        Ok(_) => {
+            let detail = "not a directory".to_owned();
+            Err(requester.error("open", None, Cause::Configuration { detail }))
+        }
+        Err(error) => Err(requester.error("open", None, cause(error))),
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Directory {
+    root: PathBuf,
+    requester: Requester,
+}
+
+fn cause(error: io::Error) -> Cause {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Cause::NotFound,
+        io::ErrorKind::AlreadyExists => Cause::AlreadyExists,
+        io::ErrorKind::PermissionDenied => Cause::Denied {
+            detail: error.to_string(),
+        },
+        _ => Cause::Local(error),
+    }
+}
+
+/// Changes with every write: inode, length, and both times to the nanosecond.
+fn pin(metadata: &Metadata) -> String {
+    format!(
+        "{}-{}-{}.{:09}-{}.{:09}",
+        metadata.ino(),
+        metadata.len(),
+        metadata.mtime(),
+        metadata.mtime_nsec(),
+        metadata.ctime(),
+        metadata.ctime_nsec()
+    )
+}
+
+impl Directory {
+    fn path(&self, key: &ObjectKey) -> PathBuf {
+        self.root.join(key.as_str())
+    }
+
+    async fn pinned(&self, object: &ObjectInfo) -> Result<(), Cause> {
+        let metadata = fs::metadata(self.path(&object.key)).await.map_err(cause)?;
+        if pin(&metadata) == object.pin {
+            Ok(())
+        } else {
+            Err(Cause::Changed)
+        }
+    }
+
+    async fn read_range(&self, object: &ObjectInfo, range: Range<u64>) -> Result<Bytes, Cause> {
+        self.pinned(object).await?;
+        let mut file = fs::File::open(self.path(&object.key))
+            .await
+            .map_err(cause)?;
+        file.seek(io::SeekFrom::Start(range.start))
+            .await
+            .map_err(cause)?;
+        let length = range.end.saturating_sub(range.start);
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+        file.take(length)
+            .read_to_end(&mut bytes)
+            .await
+            .map_err(cause)?;
+        self.pinned(object).await?;
+        if bytes.len() as u64 == length {
+            Ok(bytes.into())
+        } else {
+            Err(Cause::Changed)
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Directory {
+    fn name(&self) -> &str {
+        &self.requester.store
+    }
+
+    fn location(&self) -> &str {
+        &self.requester.location
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<ListedObject>, StoreError> {
+        self.requester
+            .send(Request::new("list", prefix), cancel, || {
+                let (root, prefix) = (self.root.clone(), prefix.to_owned());
+                async move {
+                    tokio::task::spawn_blocking(move || list(&root, &prefix))
+                        .await
+                        .map_err(|error| Cause::Local(error.into()))?
+                        .map_err(cause)
+                }
+            })
+            .await
+    }
+
+    async fn head(
+        &self,
+        key: &ObjectKey,
+        cancel: &CancellationToken,
+    ) -> Result<ObjectInfo, StoreError> {
+        self.requester
+            .send(Request::new("head", key.as_str()), cancel, || async {
+                let metadata = fs::metadata(self.path(key)).await.map_err(cause)?;
+                if !metadata.is_file() {
+                    return Err(Cause::NotFound);
+                }
+                Ok(ObjectInfo {
+                    key: key.clone(),
+                    size_bytes: metadata.len(),
+                    pin: pin(&metadata),
+                    checksums: StoredChecksums::default(),
+                })
+            })
+            .await
+    }
+
+    async fn stored_checksums(
+        &self,
+        object: &ObjectInfo,
+        cancel: &CancellationToken,
+    ) -> Result<StoredChecksums, StoreError> {
+        let request = Request::new("hash", object.key.as_str()).bytes(object.size_bytes);
+        self.requester
+            .send(request, cancel, || async {
+                self.pinned(object).await?;
+                let (path, token) = (self.path(&object.key), cancel.clone());
+                let (checksums, _) =
+                    tokio::task::spawn_blocking(move || local::hash_file(&path, &token))
+                        .await
+                        .map_err(|error| Cause::Local(error.into()))?
+                        .map_err(cause)?;
+                self.pinned(object).await?;
+                Ok(checksums.into())
+            })
+            .await
+    }
+
+    async fn read(
+        &self,
+        object: &ObjectInfo,
+        range: Range<u64>,
+        cancel: &CancellationToken,
+    ) -> Result<Bytes, StoreError> {
+        let request = Request::new("read", object.key.as_str()).bytes(range.end - range.start);
+        self.requester
+            .send(request, cancel, || self.read_range(object, range.clone()))
+            .await
+    }
+
+    async fn begin(
+        &self,
+        key: &ObjectKey,
+        content: &Checksums,
+        cancel: &CancellationToken,
+    ) -> Result<Box<dyn Upload>, StoreError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let path = self.path(key);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let partial =
+            path.with_file_name(format!("{PARTIAL_PREFIX}{}-{number}", std::process::id()));
+        let file = self
+            .requester
+            .send(Request::new("write", key.as_str()), cancel, || async {
+                if fs::symlink_metadata(&path).await.is_ok() {
+                    return Err(Cause::AlreadyExists);
+                }
+                if let Some(parent) = path.parent() {
+                    fs::create_dir_all(parent).await.map_err(cause)?;
+                }
+                fs::File::create(&partial).await.map_err(cause)
+            })
+            .await?;
+        Ok(Box::new(FileUpload {
+            requester: self.requester.clone(),
+            key: key.clone(),
+            part_bytes: part_bytes(content.size_bytes),
+            file,
+            partial: Partial(partial),
+            path,
+        }))
+    }
+
+    async fn delete(
+        &self,
+        object: &ObjectInfo,
+        cancel: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        self.requester
+            .send(
+                Request::new("delete", object.key.as_str()),
+                cancel,
+                || async {
+                    let path = self.path(&object.key);
+                    match self.pinned(object).await {
+                        Ok(()) => fs::remove_file(path).await.map_err(cause),
+                        Err(Cause::NotFound) => Ok(()),
+                        Err(other) => Err(other),
+                    }
+                },
+            )
+            .await
+    }
+}
+
+fn list(root: &Path, prefix: &str) -> io::Result<Vec<ListedObject>> {
+    let mut found = vec![];
+    let mut pending = vec![(root.to_owned(), String::new())];
+    while let Some((dir, base)) = pending.pop() {
+        for entry in std::fs::read_dir(dir)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            let key = format!("{base}{name}");
+            let file_type = entry.file_type()?;
+            if file_type.is_dir() {
+                let directory = format!("{key}/");
+                if directory.starts_with(prefix) || prefix.starts_with(&directory) {
+                    pending.push((entry.path(), directory));
+                }
+            } else if key.starts_with(prefix) && !name.starts_with(PARTIAL_PREFIX) {
+                let size_bytes = entry.metadata()?.len();
+                found.push(ListedObject { key, size_bytes });
+            }
+        }
+    }
+    found.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(found)
+}
+
+/// A file that is not yet an object; removed when dropped.
+struct Partial(PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::debug!("a partial file stays: {error}");
+        }
+    }
+}
+
+struct FileUpload {
+    requester: Requester,
+    key: ObjectKey,
+    part_bytes: u64,
+    file: fs::File,
+    partial: Partial,
+    path: PathBuf,
+}
+
+#[async_trait]
+impl Upload for FileUpload {
+    fn part_bytes(&self) -> u64 {
+        self.part_bytes
+    }
+
+    async fn part(
+        &mut self,
+        _index: u32,
+        bytes: Bytes,
+        _checksums: Checksums,
+        cancel: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let error = |cause| {
+            self.requester
+                .error("write", Some(self.key.as_str()), cause)
+        };
+        if cancel.is_cancelled() {
+            return Err(error(Cause::Cancelled));
+        }
+        match self.file.write_all(&bytes).await {
+            Ok(()) => Ok(()),
+            Err(io) => Err(error(cause(io))),
+        }
+    }
+
+    async fn complete(mut self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
+        let error = |cause| {
+            self.requester
+                .error("write", Some(self.key.as_str()), cause)
+        };
+        if cancel.is_cancelled() {
+            return Err(error(Cause::Cancelled));
+        }
+        let outcome = async {
+            self.file.flush().await?;
+            self.file.sync_all().await?;
+            fs::hard_link(&self.partial.0, &self.path).await
+        };
+        outcome.await.map_err(|io| error(cause(io)))
+    }
+
+    async fn abort(self: Box<Self>) {}
+}
