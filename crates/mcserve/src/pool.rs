@@ -17,7 +17,9 @@ pub struct Pool {
 
 /// A place in the pool: first in the queue, then at a worker. Dropping it frees it.
 #[derive(Debug)]
-pub struct Place(OwnedSemaphorePermit);
+pub struct Place {
+    _held: OwnedSemaphorePermit,
+}
 
 impl Pool {
     /// A pool in which `workers` run and `queue` more wait.
@@ -42,7 +44,7 @@ impl Pool {
         };
         Arc::clone(&self.places)
             .try_acquire_owned()
-            .map(Place)
+            .map(|held| Place { _held: held })
             .map_err(full)
     }
 

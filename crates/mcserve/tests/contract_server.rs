@@ -1,6 +1,8 @@
 //! The real binary over HTTP: every held-out row of every version of `examples/digits`,
 //! and every way to be refused.
 
+#![cfg(test)]
+
 mod support;
 
 use std::time::Duration;
