@@ -41,6 +41,24 @@ pub const HEADER_CLUSTER: &str = "mcdeploy-cluster";
 /// Response header: revision that answered, `<version>.<revision id>`.
 pub const HEADER_REVISION: &str = "mcdeploy-revision";
 
+/// Init container that fetches the model version.
+pub const FETCH_CONTAINER: &str = "mcdeploy-fetch";
+/// Container of the model server.
+pub const SERVER_CONTAINER: &str = "server";
+/// Container of a transfer Job.
+pub const TRANSFER_CONTAINER: &str = "transfer";
+/// ServiceAccount in a member's system namespace that the hub acts as.
+pub const HUB_SERVICE_ACCOUNT: &str = "mcdeploy-hub";
+/// Key of a kubeconfig in its Secret.
+pub const KUBECONFIG_KEY: &str = "kubeconfig";
+/// Label: name of the `ArtifactStore` that a transfer Job writes to.
+pub const LABEL_STORE: &str = "mcdeploy.dev/store";
+
+/// Name of the Secret in the hub's system namespace with a member's kubeconfig.
+pub fn cluster_secret_name(cluster: &str) -> String {
+    format!("cluster-{cluster}")
+}
+
 /// Object key of a version's directory: `<model>/<version>/`.
 pub fn version_prefix(model: &str, version: &str) -> String {
     format!("{model}/{version}/")

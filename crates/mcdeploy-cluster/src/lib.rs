@@ -1,1 +1,33 @@
 //! Clients of member clusters: observe, server-side apply, prune.
+//!
+//! Every call goes through [`ClusterClient`], which gives it a deadline, bounded
+//! retries and a typed error. Nothing here decides anything: callers switch on
+//! [`ClusterError::class`] and on [`Observation`].
+//!
+//! | module | room |
+//! |---|---|
+//! | `kubeconfig` | which kubeconfigs are used at all, and why others are refused |
+//! | `client` | one call: deadline, retry, bounded body, error |
+//! | `observe` | what is known about an object: absent, unknown or known |
+//! | `pods` | why pods are not ready, in one word of [`mcdeploy_api::Reason`] |
+//! | `gateway` | where a member's gateway answers, and which pods it has |
+//! | [`lease`] | leader election on `coordination.k8s.io/Lease` |
+//! | `register` | what `mcdeploy clusters add` does |
+
+mod clock;
+mod client;
+mod error;
+mod gateway;
+mod kubeconfig;
+pub mod lease;
+mod observe;
+mod pods;
+mod register;
+
+pub use client::{ApiObject, ClientSettings, ClusterClient, Delete, Force};
+pub use error::{Call, ClusterError};
+pub use gateway::{GATEWAY_SELECTOR, GatewayPod, ready_addresses, service_address};
+pub use kubeconfig::{KubeconfigRefused, MAX_KUBECONFIG_BYTES, parse_kubeconfig, token_kubeconfig};
+pub use observe::{Observation, Unseen};
+pub use pods::{PodProblem, first_problem, pod_problem, ready_pods, termination_message};
+pub use register::{MemberRegistration, RegisterError, Registered, register_member};

@@ -1,0 +1,239 @@
+//! Makes a member cluster known to the hub: what `mcdeploy clusters add` does.
+
+use std::time::Duration;
+
+use k8s_openapi::{
+    ByteString,
+    api::{
+        authentication::v1::{TokenRequest, TokenRequestSpec},
+        core::v1::{Namespace, Secret, ServiceAccount},
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    jiff::Timestamp,
+};
+use mcdeploy_api::{
+    ClusterAccess, ClusterIngress, ErrorClass, MemberCluster, MemberClusterSpec, ObjectName,
+    Provider, RoutingSnapshot, SecretKeyRef, names,
+};
+
+use crate::{ClusterClient, ClusterError, Force, token_kubeconfig};
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberRegistration {
+    /// Name of the `MemberCluster`, as `member.cluster` of the chart has it.
+    pub name: String,
+    /// Its provider.
+    pub provider: Provider,
+    /// Region, in the provider's own spelling.
+    pub region: String,
+    /// Name of the `ArtifactStore` that its pods read from.
+    pub artifact_store: String,
+    /// `host:port` of the gateway, when its Service's own address does not do.
+    pub ingress: Option<String>,
+    /// Address of the member's API server as the hub reaches it, when it is not the one
+    /// that `member` uses.
+    pub server: Option<String>,
+    /// How long the token should hold; the member's API server may cut it.
+    pub token_lifetime: Duration,
+}
+
+impl MemberRegistration {
+    /// A year, as far as the API server allows.
+    pub const TOKEN_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registered {
+    /// Name of the Secret in the hub.
+    pub secret: String,
+    /// When the token ends. Run the same again before.
+    pub token_expires: Timestamp,
+    /// Version of the member's API server.
+    pub kubernetes_version: String,
+}
+
+/// Why a member could not be registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// The chart is not in the member.
+    #[error(
+        "cluster {cluster} has no ServiceAccount mcdeploy-hub in mcdeploy-system; install the \
+         charts there first: helm install mcdeploy-crds charts/mcdeploy-crds, then helm install \
+         mcdeploy charts/mcdeploy --namespace mcdeploy-system --create-namespace \
+         --set member.enabled=true --set member.cluster={cluster}"
+    )]
+    MemberChart {
+        /// The member.
+        cluster: String,
+    },
+    /// The chart is not in the hub.
+    #[error(
+        "the hub has no namespace mcdeploy-system; install the charts there first: helm install \
+         mcdeploy-crds charts/mcdeploy-crds, then helm install mcdeploy charts/mcdeploy \
+         --namespace mcdeploy-system --create-namespace --set hub.enabled=true"
+    )]
+    HubChart,
+    /// Another cluster has the name.
+    #[error(
+        "cluster {cluster} is already known with provider {known}; a cluster of {asked} needs \
+         another name"
+    )]
+    OtherProvider {
+        /// The name.
+        cluster: String,
+        /// Provider of the cluster that has it.
+        known: Provider,
+        /// Provider that was asked for.
+        asked: Provider,
+    },
+    /// The API server answered without a token.
+    #[error("cluster {cluster} made no token for ServiceAccount mcdeploy-hub")]
+    NoToken {
+        /// The member.
+        cluster: String,
+    },
+    /// The minted token does not do what the hub needs.
+    #[error("the token minted in cluster {cluster} does not work: {why}")]
+    TokenRefused {
+        /// The member.
+        cluster: String,
+        /// What it was refused.
+        why: Box<ClusterError>,
+    },
+    /// A call failed.
+    #[error(transparent)]
+    Call(#[from] ClusterError),
+}
+
+impl RegisterError {
+    /// What a caller may do about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::MemberChart { .. }
+            | Self::HubChart
+            | Self::OtherProvider { .. }
+            | Self::NoToken { .. } => ErrorClass::Permanent,
+            Self::TokenRefused { why, .. } => why.class(),
+            Self::Call(error) => error.class(),
+        }
+    }
+}
+
+/// Makes a member known to the hub. Idempotent; running it again renews the token.
+///
+/// In the member nothing is made but a token of the chart's ServiceAccount. In the hub:
+/// the Secret `cluster-<name>` with a kubeconfig (address, CA and token, nothing else)
+/// and the `MemberCluster`. The token is tried before anything is written.
+///
+/// # Errors
+/// `Permanent` when a chart is not installed, the name is another cluster's, or the
+/// token is refused; else as the calls. After an error the hub's `MemberCluster` is as
+/// before.
+pub async fn register_member(
+    hub: &ClusterClient,
+    member: &ClusterClient,
+    request: &MemberRegistration,
+) -> Result<Registered, RegisterError> {
+    let system = names::SYSTEM_NAMESPACE;
+    let name = &request.name;
+    if hub.get::<Namespace>(None, system).await?.is_none() {
+        return Err(RegisterError::HubChart);
+    }
+    let known: Option<MemberCluster> = hub.get(None, name).await?;
+    if let Some(known) = known.filter(|known| known.spec.provider != request.provider) {
+        return Err(RegisterError::OtherProvider {
+            cluster: name.clone(),
+            known: known.spec.provider,
+            asked: request.provider,
+        });
+    }
+    let (token, token_expires) = mint_token(member, request).await?;
+    let server = request.server.as_deref().unwrap_or(member.server());
+    let kubeconfig = token_kubeconfig(name, server, member.ca_pem(), &token);
+    let kubernetes_version = try_token(name, &kubeconfig).await?;
+    let secret = secret(name, kubeconfig);
+    hub.apply(&secret, names::FIELD_MANAGER_CLI, Force::Yes).await?;
+    let cluster = member_cluster(request);
+    hub.apply(&cluster, names::FIELD_MANAGER_CLI, Force::Yes).await?;
+    Ok(Registered {
+        secret: names::cluster_secret_name(name),
+        token_expires,
+        kubernetes_version,
+    })
+}
+
+async fn mint_token(
+    member: &ClusterClient,
+    request: &MemberRegistration,
+) -> Result<(String, Timestamp), RegisterError> {
+    let (system, account) = (names::SYSTEM_NAMESPACE, names::HUB_SERVICE_ACCOUNT);
+    let cluster = || request.name.clone();
+    let found: Option<ServiceAccount> = member.get(Some(system), account).await?;
+    if found.is_none() {
+        return Err(RegisterError::MemberChart { cluster: cluster() });
+    }
+    let seconds = i64::try_from(request.token_lifetime.as_secs()).unwrap_or(i64::MAX);
+    let body = TokenRequest {
+        spec: TokenRequestSpec {
+            expiration_seconds: Some(seconds),
+            ..TokenRequestSpec::default()
+        },
+        ..TokenRequest::default()
+    };
+    let made: TokenRequest = member
+        .create_subresource::<ServiceAccount, _, _>(system, account, "token", &body)
+        .await?;
+    let status = made.status.filter(|status| !status.token.is_empty());
+    let status = status.ok_or_else(|| RegisterError::NoToken { cluster: cluster() })?;
+    Ok((status.token, status.expiration_timestamp.0))
+}
+
+/// Asks the member, as the hub will, for its version and for a kind that the hub reads.
+async fn try_token(cluster: &str, kubeconfig: &str) -> Result<String, RegisterError> {
+    let refused = |why| RegisterError::TokenRefused {
+        cluster: cluster.to_owned(),
+        why: Box::new(why),
+    };
+    let client = ClusterClient::from_kubeconfig(cluster, kubeconfig).map_err(refused)?;
+    let version = client.api_server_version().await.map_err(refused)?;
+    let snapshots = client.list::<RoutingSnapshot>(None, "").await;
+    snapshots.map_err(refused)?;
+    Ok(version)
+}
+
+fn secret(cluster: &str, kubeconfig: String) -> Secret {
+    let managed = (names::LABEL_MANAGED_BY.to_owned(), names::MANAGED_BY.to_owned());
+    let value = (
+        names::KUBECONFIG_KEY.to_owned(),
+        ByteString(kubeconfig.into_bytes()),
+    );
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(names::cluster_secret_name(cluster)),
+            namespace: Some(names::SYSTEM_NAMESPACE.to_owned()),
+            labels: Some([managed].into()),
+            ..ObjectMeta::default()
+        },
+        data: Some([value].into()),
+        ..Secret::default()
+    }
+}
+
+fn member_cluster(request: &MemberRegistration) -> MemberCluster {
+    let access = ClusterAccess {
+        kubeconfig_secret_ref: SecretKeyRef {
+            name: names::cluster_secret_name(&request.name),
+            key: names::KUBECONFIG_KEY.to_owned(),
+        },
+    };
+    let spec = MemberClusterSpec {
+        provider: request.provider,
+        region: request.region.clone(),
+        access,
+        artifact_store_ref: ObjectName::new(&request.artifact_store),
+        ingress: request.ingress.clone().map(|address| ClusterIngress { address }),
+    };
+    MemberCluster::new(&request.name, spec)
+}
