@@ -148,7 +148,11 @@ impl ClusterClient {
         config.reset_reader_on_write = true;
         let shared = Shared {
             cluster: cluster.to_owned(),
-            server: config.cluster_url.to_string().trim_end_matches('/').to_owned(),
+            server: config
+                .cluster_url
+                .to_string()
+                .trim_end_matches('/')
+                .to_owned(),
             ca_pem: config.root_cert.as_deref().map_or_else(String::new, pem),
         };
         let kube = kube::Client::try_from(config).map_err(|error| ClusterError::Configure {
@@ -353,7 +357,11 @@ impl ClusterClient {
     ///
     /// # Errors
     /// As [`ClusterClient::apply`]; `Precondition` when somebody else was first.
-    pub async fn replace<K: ApiObject>(&self, object: &K, manager: &str) -> Result<K, ClusterError> {
+    pub async fn replace<K: ApiObject>(
+        &self,
+        object: &K,
+        manager: &str,
+    ) -> Result<K, ClusterError> {
         let namespace = object.namespace();
         let name = object.name_any();
         let call = self.call::<K>("replace", namespace.as_deref(), &name, true);
@@ -428,7 +436,10 @@ impl ClusterClient {
                 message: "the namespace is being deleted; wait until it is gone".to_owned(),
             });
         }
-        let label = (names::LABEL_MANAGED_BY.to_owned(), names::MANAGED_BY.to_owned());
+        let label = (
+            names::LABEL_MANAGED_BY.to_owned(),
+            names::MANAGED_BY.to_owned(),
+        );
         let namespace = Namespace {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),

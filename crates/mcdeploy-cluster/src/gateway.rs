@@ -71,20 +71,32 @@ fn living(pod: &Pod) -> Option<GatewayPod> {
     if pod.metadata.deletion_timestamp.is_some() || matches!(phase, "Failed" | "Succeeded") {
         return None;
     }
-    let conditions = status.and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+    let conditions = status
+        .and_then(|s| s.conditions.as_deref())
+        .unwrap_or_default();
     Some(GatewayPod {
         name: pod.metadata.name.clone()?,
-        ready: conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"),
+        ready: conditions
+            .iter()
+            .any(|c| c.type_ == "Ready" && c.status == "True"),
     })
 }
 
 /// `host:port` of a LoadBalancer Service's first port; `None` while it has no address.
 pub fn service_address(service: &Service) -> Option<String> {
     let port = service.spec.as_ref()?.ports.as_ref()?.first()?.port;
-    let ingress = service.status.as_ref()?.load_balancer.as_ref()?.ingress.as_ref()?;
+    let ingress = service
+        .status
+        .as_ref()?
+        .load_balancer
+        .as_ref()?
+        .ingress
+        .as_ref()?;
     let first = ingress.first()?;
     let ip = first.ip.as_deref().filter(|ip| !ip.is_empty());
-    let host = ip.or(first.hostname.as_deref()).filter(|host| !host.is_empty())?;
+    let host = ip
+        .or(first.hostname.as_deref())
+        .filter(|host| !host.is_empty())?;
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V6(address)) => Some(format!("[{address}]:{port}")),
         Ok(IpAddr::V4(_)) | Err(_) => Some(format!("{host}:{port}")),
@@ -96,7 +108,10 @@ pub fn ready_addresses(slices: &[EndpointSlice]) -> Vec<SocketAddr> {
     let mut found = Vec::new();
     for slice in slices {
         let ports = slice.ports.as_deref().unwrap_or_default();
-        let port = ports.iter().find_map(|p| p.port).and_then(|p| u16::try_from(p).ok());
+        let port = ports
+            .iter()
+            .find_map(|p| p.port)
+            .and_then(|p| u16::try_from(p).ok());
         let Some(port) = port else {
             continue;
         };
@@ -108,7 +123,10 @@ pub fn ready_addresses(slices: &[EndpointSlice]) -> Vec<SocketAddr> {
             if !ready || terminating {
                 continue;
             }
-            let parsed = endpoint.addresses.iter().filter_map(|a| a.parse::<IpAddr>().ok());
+            let parsed = endpoint
+                .addresses
+                .iter()
+                .filter_map(|a| a.parse::<IpAddr>().ok());
             found.extend(parsed.map(|ip| SocketAddr::new(ip, port)));
         }
     }
@@ -134,7 +152,10 @@ mod tests {
     fn an_address_is_a_host_and_the_services_port() {
         let table = [
             (json!([{ "ip": "10.0.0.1" }]), Some("10.0.0.1:80")),
-            (json!([{ "hostname": "lb.example.com" }]), Some("lb.example.com:80")),
+            (
+                json!([{ "hostname": "lb.example.com" }]),
+                Some("lb.example.com:80"),
+            ),
             (json!([{ "ip": "fd00::1" }]), Some("[fd00::1]:80")),
             (json!([{ "ip": "" }]), None),
             (json!([]), None),
@@ -159,8 +180,10 @@ mod tests {
             ],
         }))
         .unwrap();
-        let found: Vec<String> =
-            ready_addresses(&[slice]).iter().map(ToString::to_string).collect();
+        let found: Vec<String> = ready_addresses(&[slice])
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(found, ["10.1.0.2:8080", "10.1.0.3:8080"]);
     }
 }

@@ -129,7 +129,11 @@ fn only_current_context(mut config: Kubeconfig) -> Result<Kubeconfig, Kubeconfig
     if config.clusters.first().is_none_or(|c| c.cluster.is_none()) {
         return Err(missing(format!("clusters[{:?}].cluster", context.cluster)));
     }
-    if config.auth_infos.first().is_none_or(|u| u.auth_info.is_none()) {
+    if config
+        .auth_infos
+        .first()
+        .is_none_or(|u| u.auth_info.is_none())
+    {
         return Err(missing(format!("users[{user:?}].user")));
     }
     Ok(config)
@@ -182,14 +186,26 @@ fn check_user(config: &Kubeconfig) -> Result<(), KubeconfigRefused> {
             (user.exec.is_some(), "exec", NO_PROGRAM),
             (user.auth_provider.is_some(), "auth-provider", NO_PROGRAM),
             (user.token_file.is_some(), "tokenFile", NO_FILE),
-            (user.client_certificate.is_some(), "client-certificate", NO_FILE),
+            (
+                user.client_certificate.is_some(),
+                "client-certificate",
+                NO_FILE,
+            ),
             (user.client_key.is_some(), "client-key", NO_FILE),
             (user.username.is_some(), "username", NO_PASSWORD),
             (user.password.is_some(), "password", NO_PASSWORD),
             (user.impersonate.is_some(), "as", NO_OTHER_USER),
             (user.impersonate_uid.is_some(), "as-uid", NO_OTHER_USER),
-            (user.impersonate_groups.is_some(), "as-groups", NO_OTHER_USER),
-            (user.impersonate_user_extra.is_some(), "as-user-extra", NO_OTHER_USER),
+            (
+                user.impersonate_groups.is_some(),
+                "as-groups",
+                NO_OTHER_USER,
+            ),
+            (
+                user.impersonate_user_extra.is_some(),
+                "as-user-extra",
+                NO_OTHER_USER,
+            ),
         ];
         first_refused(&refused, field)?;
         let has_certificate =
@@ -252,20 +268,35 @@ mod tests {
         let user = |extra: &str| kubeconfig(SERVER, &format!("{TOKEN}, {extra}"));
         let table = [
             (user("exec: {command: aws}"), "users[\"u\"].user.exec"),
-            (user("auth-provider: {name: gcp}"), "users[\"u\"].user.auth-provider"),
+            (
+                user("auth-provider: {name: gcp}"),
+                "users[\"u\"].user.auth-provider",
+            ),
             (user("tokenFile: /t"), "users[\"u\"].user.tokenFile"),
-            (user("client-certificate: /c"), "users[\"u\"].user.client-certificate"),
+            (
+                user("client-certificate: /c"),
+                "users[\"u\"].user.client-certificate",
+            ),
             (user("client-key: /k"), "users[\"u\"].user.client-key"),
             (user("username: root"), "users[\"u\"].user.username"),
             (user("password: hunter2"), "users[\"u\"].user.password"),
             (user("as: root"), "users[\"u\"].user.as"),
-            (user("as-groups: ['system:masters']"), "users[\"u\"].user.as-groups"),
+            (
+                user("as-groups: ['system:masters']"),
+                "users[\"u\"].user.as-groups",
+            ),
             (
                 cluster("insecure-skip-tls-verify: true"),
                 "clusters[\"k\"].cluster.insecure-skip-tls-verify",
             ),
-            (cluster("proxy-url: 'http://p'"), "clusters[\"k\"].cluster.proxy-url"),
-            (cluster("certificate-authority: /ca"), "clusters[\"k\"].cluster.certificate-authority"),
+            (
+                cluster("proxy-url: 'http://p'"),
+                "clusters[\"k\"].cluster.proxy-url",
+            ),
+            (
+                cluster("certificate-authority: /ca"),
+                "clusters[\"k\"].cluster.certificate-authority",
+            ),
         ];
         for (text, expected) in table {
             match parse_kubeconfig(&text) {
@@ -280,10 +311,18 @@ mod tests {
 
     #[test]
     fn addresses_other_than_https_are_refused() {
-        for server in ["http://10.0.0.1", "10.0.0.1:6443", "", "https://me:hunter2@10.0.0.1"] {
+        for server in [
+            "http://10.0.0.1",
+            "10.0.0.1:6443",
+            "",
+            "https://me:hunter2@10.0.0.1",
+        ] {
             let text = kubeconfig(&format!("server: '{server}'"), TOKEN);
             let error = parse_kubeconfig(&text).unwrap_err();
-            assert!(matches!(error, KubeconfigRefused::Invalid { .. }), "{server}: {error}");
+            assert!(
+                matches!(error, KubeconfigRefused::Invalid { .. }),
+                "{server}: {error}"
+            );
             assert!(!error.to_string().contains("hunter2"));
         }
     }
@@ -292,7 +331,10 @@ mod tests {
     fn what_is_missing_is_named() {
         let table = [
             ("kind: Config\n".to_owned(), "current-context is missing"),
-            ("current-context: c\n".to_owned(), "contexts[\"c\"] is missing"),
+            (
+                "current-context: c\n".to_owned(),
+                "contexts[\"c\"] is missing",
+            ),
             (kubeconfig(SERVER, ""), "users[\"u\"].user.token is missing"),
         ];
         for (text, expected) in table {
@@ -310,7 +352,10 @@ mod tests {
 
     #[test]
     fn a_certificate_authority_that_is_no_pem_is_named() {
-        let text = kubeconfig(&format!("{SERVER}, certificate-authority-data: '%%%'"), TOKEN);
+        let text = kubeconfig(
+            &format!("{SERVER}, certificate-authority-data: '%%%'"),
+            TOKEN,
+        );
         let error = parse_kubeconfig(&text).unwrap_err().to_string();
         assert!(error.contains("certificate-authority-data"), "{error}");
     }

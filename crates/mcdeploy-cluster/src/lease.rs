@@ -209,7 +209,9 @@ impl Record {
         let seconds = spec.and_then(|s| s.lease_duration_seconds).unwrap_or(0);
         let seconds = u64::try_from(seconds).unwrap_or(0);
         Self {
-            holder: spec.and_then(|s| s.holder_identity.clone()).unwrap_or_default(),
+            holder: spec
+                .and_then(|s| s.holder_identity.clone())
+                .unwrap_or_default(),
             term: spec.and_then(|s| s.lease_transitions).unwrap_or(0).into(),
             lease: Duration::from_secs(seconds),
             resource_version: lease.metadata.resource_version.clone().unwrap_or_default(),

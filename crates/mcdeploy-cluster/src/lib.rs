@@ -14,8 +14,8 @@
 //! | [`lease`] | leader election on `coordination.k8s.io/Lease` |
 //! | `register` | what `mcdeploy clusters add` does |
 
-mod clock;
 mod client;
+mod clock;
 mod error;
 mod gateway;
 mod kubeconfig;

@@ -23,7 +23,11 @@ impl std::fmt::Display for PodProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.container {
             Some(container) => {
-                write!(f, "pod {}, container {container}: {}", self.pod, self.message)
+                write!(
+                    f,
+                    "pod {}, container {container}: {}",
+                    self.pod, self.message
+                )
             }
             None => write!(f, "pod {}: {}", self.pod, self.message),
         }
@@ -96,20 +100,29 @@ fn fetch_refused(pod: &Pod) -> Option<Found> {
     }
     let found = termination_message(pod, name);
     let (reason, message) = found.unwrap_or_else(|| (None, exit_text(failed)));
-    Some((Some(name.to_owned()), reason.unwrap_or(Reason::CrashLoop), message))
+    Some((
+        Some(name.to_owned()),
+        reason.unwrap_or(Reason::CrashLoop),
+        message,
+    ))
 }
 
 fn container_problem(pod: &Pod) -> Option<Found> {
     statuses(pod).find_map(|status| {
         let state = status.state.as_ref()?;
         let waiting = state.waiting.as_ref();
-        let word = waiting.and_then(|w| w.reason.as_deref()).unwrap_or_default();
+        let word = waiting
+            .and_then(|w| w.reason.as_deref())
+            .unwrap_or_default();
         let said = waiting.and_then(|w| w.message.clone()).unwrap_or_default();
         let reason = match word {
-            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull"
-            | "ImageInspectError" | "RegistryUnavailable" | "SignatureValidationFailed" => {
-                Reason::ImagePullFailed
-            }
+            "ErrImagePull"
+            | "ImagePullBackOff"
+            | "InvalidImageName"
+            | "ErrImageNeverPull"
+            | "ImageInspectError"
+            | "RegistryUnavailable"
+            | "SignatureValidationFailed" => Reason::ImagePullFailed,
             "CrashLoopBackOff" | "RunContainerError" | "StartError" => Reason::CrashLoop,
             "CreateContainerConfigError" | "CreateContainerError" => Reason::ApplyRefused,
             _ => {
@@ -151,7 +164,10 @@ fn pod_failed(pod: &Pod) -> Option<Found> {
 
 fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
-    conditions.is_some_and(|list| list.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+    conditions.is_some_and(|list| {
+        list.iter()
+            .any(|c| c.type_ == "Ready" && c.status == "True")
+    })
 }
 
 /// Init containers first, as they run.
@@ -159,13 +175,20 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let status = pod.status.as_ref();
     let init = status.and_then(|s| s.init_container_statuses.as_deref());
     let main = status.and_then(|s| s.container_statuses.as_deref());
-    init.unwrap_or_default().iter().chain(main.unwrap_or_default())
+    init.unwrap_or_default()
+        .iter()
+        .chain(main.unwrap_or_default())
 }
 
 /// How the container ended now, else the time before.
 fn ended(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
     let now = status.state.as_ref().and_then(|s| s.terminated.as_ref());
-    now.or_else(|| status.last_state.as_ref().and_then(|s| s.terminated.as_ref()))
+    now.or_else(|| {
+        status
+            .last_state
+            .as_ref()
+            .and_then(|s| s.terminated.as_ref())
+    })
 }
 
 fn exit_text(ended: &ContainerStateTerminated) -> String {
@@ -226,9 +249,21 @@ mod tests {
         let none = || json!({});
         let waiting = |reason: &str| json!({"waiting": {"reason": reason, "message": "why"}});
         let table = [
-            (main_container(waiting("ErrImagePull"), none()), Reason::ImagePullFailed, "why"),
-            (main_container(waiting("ImagePullBackOff"), none()), Reason::ImagePullFailed, "why"),
-            (main_container(waiting("InvalidImageName"), none()), Reason::ImagePullFailed, "why"),
+            (
+                main_container(waiting("ErrImagePull"), none()),
+                Reason::ImagePullFailed,
+                "why",
+            ),
+            (
+                main_container(waiting("ImagePullBackOff"), none()),
+                Reason::ImagePullFailed,
+                "why",
+            ),
+            (
+                main_container(waiting("InvalidImageName"), none()),
+                Reason::ImagePullFailed,
+                "why",
+            ),
             (
                 main_container(
                     waiting("CrashLoopBackOff"),
@@ -245,8 +280,16 @@ mod tests {
                 Reason::CrashLoop,
                 "out of memory",
             ),
-            (main_container(waiting("CreateContainerConfigError"), none()), Reason::ApplyRefused, "why"),
-            (init_container(mismatch(), none()), Reason::ChecksumMismatch, "expected sha256:aa"),
+            (
+                main_container(waiting("CreateContainerConfigError"), none()),
+                Reason::ApplyRefused,
+                "why",
+            ),
+            (
+                init_container(mismatch(), none()),
+                Reason::ChecksumMismatch,
+                "expected sha256:aa",
+            ),
             (
                 init_container(waiting("CrashLoopBackOff"), mismatch()),
                 Reason::ChecksumMismatch,
@@ -257,7 +300,11 @@ mod tests {
                 Reason::ChecksumMismatch,
                 "model.onnx",
             ),
-            (init_container(waiting("ErrImagePull"), none()), Reason::ImagePullFailed, "why"),
+            (
+                init_container(waiting("ErrImagePull"), none()),
+                Reason::ImagePullFailed,
+                "why",
+            ),
             (
                 init_container(json!({"terminated": {"exitCode": 2}}), none()),
                 Reason::CrashLoop,
@@ -303,7 +350,10 @@ mod tests {
     fn a_refused_fetch_goes_before_other_problems() {
         let image = main_container(json!({"waiting": {"reason": "ErrImagePull"}}), json!({}));
         let pods = [pod(image), pod(init_container(mismatch(), json!({})))];
-        assert_eq!(first_problem(&pods).unwrap().reason, Reason::ChecksumMismatch);
+        assert_eq!(
+            first_problem(&pods).unwrap().reason,
+            Reason::ChecksumMismatch
+        );
     }
 
     #[test]

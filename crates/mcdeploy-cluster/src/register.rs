@@ -154,9 +154,11 @@ pub async fn register_member(
     let kubeconfig = token_kubeconfig(name, server, member.ca_pem(), &token);
     let kubernetes_version = try_token(name, &kubeconfig).await?;
     let secret = secret(name, kubeconfig);
-    hub.apply(&secret, names::FIELD_MANAGER_CLI, Force::Yes).await?;
+    hub.apply(&secret, names::FIELD_MANAGER_CLI, Force::Yes)
+        .await?;
     let cluster = member_cluster(request);
-    hub.apply(&cluster, names::FIELD_MANAGER_CLI, Force::Yes).await?;
+    hub.apply(&cluster, names::FIELD_MANAGER_CLI, Force::Yes)
+        .await?;
     Ok(Registered {
         secret: names::cluster_secret_name(name),
         token_expires,
@@ -176,18 +178,20 @@ async fn mint_token(
     }
     let seconds = i64::try_from(request.token_lifetime.as_secs()).unwrap_or(i64::MAX);
     let body = TokenRequest {
-        spec: TokenRequestSpec {
+        spec: Some(TokenRequestSpec {
             expiration_seconds: Some(seconds),
             ..TokenRequestSpec::default()
-        },
+        }),
         ..TokenRequest::default()
     };
     let made: TokenRequest = member
         .create_subresource::<ServiceAccount, _, _>(system, account, "token", &body)
         .await?;
-    let status = made.status.filter(|status| !status.token.is_empty());
-    let status = status.ok_or_else(|| RegisterError::NoToken { cluster: cluster() })?;
-    Ok((status.token, status.expiration_timestamp.0))
+    let no_token = || RegisterError::NoToken { cluster: cluster() };
+    let status = made.status.ok_or_else(no_token)?;
+    let token = status.token.filter(|token| !token.is_empty());
+    let expires = status.expiration_timestamp.ok_or_else(no_token)?;
+    Ok((token.ok_or_else(no_token)?, expires.0))
 }
 
 /// Asks the member, as the hub will, for its version and for a kind that the hub reads.
@@ -204,7 +208,10 @@ async fn try_token(cluster: &str, kubeconfig: &str) -> Result<String, RegisterEr
 }
 
 fn secret(cluster: &str, kubeconfig: String) -> Secret {
-    let managed = (names::LABEL_MANAGED_BY.to_owned(), names::MANAGED_BY.to_owned());
+    let managed = (
+        names::LABEL_MANAGED_BY.to_owned(),
+        names::MANAGED_BY.to_owned(),
+    );
     let value = (
         names::KUBECONFIG_KEY.to_owned(),
         ByteString(kubeconfig.into_bytes()),
@@ -233,7 +240,10 @@ fn member_cluster(request: &MemberRegistration) -> MemberCluster {
         region: request.region.clone(),
         access,
         artifact_store_ref: ObjectName::new(&request.artifact_store),
-        ingress: request.ingress.clone().map(|address| ClusterIngress { address }),
+        ingress: request
+            .ingress
+            .clone()
+            .map(|address| ClusterIngress { address }),
     };
     MemberCluster::new(&request.name, spec)
 }

@@ -75,7 +75,9 @@ impl LeaderHandle {
             if state.term_at(now) != Some(term) {
                 return;
             }
-            let left = state.until.map_or(Duration::ZERO, |u| u.saturating_sub(now));
+            let left = state
+                .until
+                .map_or(Duration::ZERO, |u| u.saturating_sub(now));
             tokio::select! {
                 () = tokio::time::sleep(left) => {}
                 changed = self.state.changed() => {
@@ -175,7 +177,14 @@ impl LeaderElection {
         let manager = names::FIELD_MANAGER_OPERATOR;
         let object = |term, version| {
             let wall = clock::wall();
-            lease_object(&self.name, &self.identity, term, self.timing.lease, version, wall)
+            lease_object(
+                &self.name,
+                &self.identity,
+                term,
+                self.timing.lease,
+                version,
+                wall,
+            )
         };
         let term = match action {
             Action::Wait => return Ok(None),
@@ -211,7 +220,10 @@ impl LeaderElection {
         let version = Some(record.resource_version);
         let brief = Duration::from_secs(1);
         let lease = lease_object(&self.name, "", term, brief, version, clock::wall());
-        let done = self.client.replace(&lease, names::FIELD_MANAGER_OPERATOR).await;
+        let done = self
+            .client
+            .replace(&lease, names::FIELD_MANAGER_OPERATOR)
+            .await;
         if let Err(error) = done {
             tracing::warn!(error = %error, "the lease could not be given back; it runs out");
         }
@@ -219,10 +231,12 @@ impl LeaderElection {
 
     fn publish(&self, elector: &Elector) {
         let now = self.clock.elapsed();
-        let state = elector.term(now).map_or_else(Leadership::default, |term| Leadership {
-            term,
-            until: elector.leads_until(),
-        });
+        let state = elector
+            .term(now)
+            .map_or_else(Leadership::default, |term| Leadership {
+                term,
+                until: elector.leads_until(),
+            });
         self.publish.send_if_modified(|old| {
             let changed = *old != state;
             *old = state;

@@ -119,7 +119,10 @@ fn a_leader_that_cannot_renew_is_none_before_others_may_take_over() {
         let now = tenth * S / 10;
         assert_eq!(a.step(now, Seen::Unknown), Action::Wait);
         round(&mut server, &mut b, now);
-        assert!(a.term(now).is_none() || b.term(now).is_none(), "two leaders at {now:?}");
+        assert!(
+            a.term(now).is_none() || b.term(now).is_none(),
+            "two leaders at {now:?}"
+        );
         gap |= a.term(now).is_none() && b.term(now).is_none();
     }
     assert!(gap);
@@ -181,7 +184,9 @@ fn under_lost_and_late_answers_there_is_at_most_one_leader() {
     for seed in 1..400_u64 {
         let mut random = seed;
         let mut next = |bound: u64| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             (random >> 33) % bound
         };
         let mut server = Server::default();

@@ -1,0 +1,274 @@
+//! One revision of a model deployment in one cluster.
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
+        core::v1::{
+            Container, ContainerPort, EmptyDirVolumeSource, EnvVar, HTTPGetAction, Lifecycle,
+            LifecycleHandler, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, Secret,
+            Service, ServicePort, ServiceSpec, SleepAction, TopologySpreadConstraint, Volume,
+        },
+    },
+    apimachinery::pkg::{
+        apis::meta::v1::{LabelSelector, ObjectMeta},
+        util::intstr::IntOrString,
+    },
+};
+use mcdeploy_api::{FetchPlan, names};
+
+use crate::pod::{
+    Labels, PLAN_DIR, TERMINATION_LOG, container_security, labels, metadata, mount, plan_secret,
+    plan_volume, pod_security, small_resources,
+};
+
+/// Key of the fetch plan in its Secret.
+const FETCH_KEY: &str = "fetch.json";
+/// Volume with the models.
+const MODELS: &str = "models";
+/// Seconds that a pod goes on answering after it was told to end: by then nobody sends
+/// it requests any more.
+const LEAVE_SECONDS: i64 = 3;
+/// Seconds after which a pod that was told to end is killed.
+const GRACE_SECONDS: i64 = 30;
+/// Seconds that a model may take to load, once its bytes are there.
+const START_SECONDS: i32 = 600;
+/// Seconds without progress after which Kubernetes calls a Deployment failed.
+const PROGRESS_SECONDS: i32 = 900;
+
+/// What one revision is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RevisionInput {
+    /// Namespace, the same in hub and members.
+    pub namespace: String,
+    /// Name of the `ModelDeployment`.
+    pub deployment: String,
+    /// Revision id.
+    pub revision: String,
+    /// Model name.
+    pub model: String,
+    /// Model version.
+    pub version: String,
+    /// The model server.
+    pub container: mcdeploy_api::Container,
+    /// Pods.
+    pub replicas: i32,
+    /// What the init container fetches, and from where.
+    pub fetch: FetchPlan,
+    /// Image of `mcdeployd`, by digest.
+    pub daemon_image: String,
+}
+
+/// The objects of one revision. Apply them in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RevisionObjects {
+    /// The fetch plan, with the store's credentials.
+    pub fetch_secret: Secret,
+    /// The model servers.
+    pub deployment: Deployment,
+    /// What the gateway finds them by.
+    pub service: Service,
+}
+
+/// Renders one revision. Everything is named [`names::revision_object_name`].
+pub fn render_revision(input: &RevisionInput) -> RevisionObjects {
+    let name = names::revision_object_name(&input.deployment, &input.revision);
+    let labels = labels(&[
+        (names::LABEL_DEPLOYMENT, &input.deployment),
+        (names::LABEL_REVISION, &input.revision),
+        (names::LABEL_MODEL, &input.model),
+        (names::LABEL_VERSION, &input.version),
+    ]);
+    let selector = selector(input);
+    let meta = metadata(&input.namespace, &name, &labels);
+    RevisionObjects {
+        fetch_secret: plan_secret(meta.clone(), FETCH_KEY, &input.fetch),
+        deployment: deployment(input, &name, meta.clone(), &labels, &selector),
+        service: service(meta, selector),
+    }
+}
+
+fn selector(input: &RevisionInput) -> Labels {
+    let pairs = [
+        (names::LABEL_DEPLOYMENT, &input.deployment),
+        (names::LABEL_REVISION, &input.revision),
+    ];
+    pairs
+        .map(|(key, value)| (key.to_owned(), value.clone()))
+        .into()
+}
+
+fn deployment(
+    input: &RevisionInput,
+    name: &str,
+    metadata: ObjectMeta,
+    labels: &Labels,
+    selector: &Labels,
+) -> Deployment {
+    Deployment {
+        metadata,
+        spec: DeploymentSpec {
+            replicas: Some(input.replicas),
+            revision_history_limit: Some(1),
+            progress_deadline_seconds: Some(PROGRESS_SECONDS),
+            selector: match_labels(selector),
+            strategy: Some(DeploymentStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                rolling_update: Some(RollingUpdateDeployment {
+                    max_unavailable: Some(IntOrString::Int(0)),
+                    max_surge: Some(IntOrString::Int(1)),
+                }),
+            }),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels.clone()),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(pod(input, name, selector)),
+            },
+            ..DeploymentSpec::default()
+        },
+        ..Deployment::default()
+    }
+}
+
+fn match_labels(labels: &Labels) -> LabelSelector {
+    LabelSelector {
+        match_labels: Some(labels.clone()),
+        match_expressions: None,
+    }
+}
+
+fn pod(input: &RevisionInput, name: &str, selector: &Labels) -> PodSpec {
+    let models = Volume {
+        name: MODELS.to_owned(),
+        empty_dir: Some(EmptyDirVolumeSource::default()),
+        ..Volume::default()
+    };
+    PodSpec {
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        init_containers: Some(vec![fetch(input)]),
+        containers: vec![server(input)],
+        security_context: Some(pod_security()),
+        termination_grace_period_seconds: Some(GRACE_SECONDS),
+        topology_spread_constraints: Some(vec![TopologySpreadConstraint {
+            label_selector: Some(match_labels(selector)),
+            max_skew: 1,
+            topology_key: "kubernetes.io/hostname".to_owned(),
+            when_unsatisfiable: "ScheduleAnyway".to_owned(),
+            ..TopologySpreadConstraint::default()
+        }]),
+        volumes: Some(vec![models, plan_volume(name, FETCH_KEY)]),
+        ..PodSpec::default()
+    }
+}
+
+/// The only container that sees the store's credentials.
+fn fetch(input: &RevisionInput) -> Container {
+    let plan = format!("{PLAN_DIR}/{FETCH_KEY}");
+    let args = [
+        "fetch",
+        "--plan",
+        &plan,
+        "--to",
+        names::MODELS_DIR,
+        "--termination-log",
+        TERMINATION_LOG,
+    ];
+    Container {
+        name: names::FETCH_CONTAINER.to_owned(),
+        image: Some(input.daemon_image.clone()),
+        args: Some(args.map(str::to_owned).to_vec()),
+        resources: Some(small_resources("32Mi", "128Mi")),
+        security_context: Some(container_security(true)),
+        termination_message_path: Some(TERMINATION_LOG.to_owned()),
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+        volume_mounts: Some(vec![
+            mount(MODELS, names::MODELS_DIR, false),
+            mount("plan", PLAN_DIR, true),
+        ]),
+        ..Container::default()
+    }
+}
+
+fn server(input: &RevisionInput) -> Container {
+    let mcdeploy_api::Container {
+        image,
+        args,
+        env,
+        resources,
+    } = &input.container;
+    let ready = format!(
+        "/v2/models/{}/versions/{}/ready",
+        input.model, input.version
+    );
+    let env = env.iter().map(|variable| EnvVar {
+        name: variable.name.clone(),
+        value: Some(variable.value.clone()),
+        value_from: None,
+    });
+    Container {
+        name: names::SERVER_CONTAINER.to_owned(),
+        image: Some(image.clone()),
+        args: (!args.is_empty()).then(|| args.clone()),
+        env: Some(env.collect::<Vec<_>>()).filter(|list| !list.is_empty()),
+        lifecycle: Some(Lifecycle {
+            pre_stop: Some(LifecycleHandler {
+                sleep: Some(SleepAction {
+                    seconds: LEAVE_SECONDS,
+                }),
+                ..LifecycleHandler::default()
+            }),
+            ..Lifecycle::default()
+        }),
+        ports: Some(vec![ContainerPort {
+            name: Some("http".to_owned()),
+            container_port: names::SERVING_PORT.into(),
+            protocol: Some("TCP".to_owned()),
+            ..ContainerPort::default()
+        }]),
+        resources: resources.as_ref().map(|wanted| ResourceRequirements {
+            requests: Some(wanted.requests.clone()).filter(|map| !map.is_empty()),
+            limits: Some(wanted.limits.clone()).filter(|map| !map.is_empty()),
+            ..ResourceRequirements::default()
+        }),
+        security_context: Some(container_security(false)),
+        startup_probe: Some(probe(&ready, 1, 2, START_SECONDS)),
+        readiness_probe: Some(probe(&ready, 2, 1, 2)),
+        liveness_probe: Some(probe("/v2/health/live", 10, 2, 3)),
+        volume_mounts: Some(vec![mount(MODELS, names::MODELS_DIR, true)]),
+        ..Container::default()
+    }
+}
+
+fn probe(path: &str, period: i32, timeout: i32, failures: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::String("http".to_owned()),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(period),
+        timeout_seconds: Some(timeout),
+        failure_threshold: Some(failures),
+        ..Probe::default()
+    }
+}
+
+fn service(metadata: ObjectMeta, selector: Labels) -> Service {
+    Service {
+        metadata,
+        spec: Some(ServiceSpec {
+            selector: Some(selector),
+            ports: Some(vec![ServicePort {
+                name: Some("http".to_owned()),
+                port: names::SERVING_PORT.into(),
+                target_port: Some(IntOrString::String("http".to_owned())),
+                protocol: Some("TCP".to_owned()),
+                ..ServicePort::default()
+            }]),
+            ..ServiceSpec::default()
+        }),
+        ..Service::default()
+    }
+}
