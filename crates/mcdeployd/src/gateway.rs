@@ -1,10 +1,146 @@
-//! `mcdeployd gateway`: routes inference in one region.
+//! `mcdeployd gateway`: the data plane of one region.
 
-/// Routes inference in one region.
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context, anyhow, ensure};
+use mcdeploy_gateway::{
+    Config, Gateway, Options, Source,
+    config::{HealthConfig, RetryConfig, Timings},
+    kube_client,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Route inference requests to this region first, then to another.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Name of the member cluster that this gateway serves in.
+    #[arg(long, env = "MCDEPLOY_CLUSTER")]
+    cluster: String,
+    /// Name of this pod; goes into the status of snapshots.
+    #[arg(long, env = "POD_NAME", default_value = "gateway")]
+    pod_name: String,
+    /// Address for clients and other gateways.
+    #[arg(long, default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    /// Address of /healthz, /livez and /metrics.
+    #[arg(long, default_value = "0.0.0.0:9090")]
+    admin: SocketAddr,
+    /// Directory of the copy of the last good snapshots.
+    #[arg(long, default_value = "/var/lib/mcdeploy")]
+    state_dir: PathBuf,
+    /// Time-out of a connection to an upstream.
+    #[arg(long, default_value = "300ms", value_parser = duration)]
+    connect_timeout: Duration,
+    /// Time-out of one try, while another is possible.
+    #[arg(long, default_value = "1s", value_parser = duration)]
+    try_timeout: Duration,
+    /// Time-out of a request over all its tries, up to the head of the answer.
+    #[arg(long, default_value = "30s", value_parser = duration)]
+    request_timeout: Duration,
+    /// Time from one check of an upstream to the next.
+    #[arg(long, default_value = "500ms", value_parser = duration)]
+    check_interval: Duration,
+    /// Time-out of one check.
+    #[arg(long, default_value = "400ms", value_parser = duration)]
+    check_timeout: Duration,
+    /// Failures in a row that eject an upstream.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=100))]
+    fall: u32,
+    /// Good checks in a row that bring it back.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rise: u32,
+    /// Tries in other regions.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=10))]
+    remote_tries: u32,
+    /// Retries, in percent of requests. 10 a second are always allowed.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=100))]
+    retry_budget: u32,
+    /// After SIGTERM, new connections are still taken for this long.
+    #[arg(long, default_value = "5s", value_parser = duration)]
+    drain_delay: Duration,
+    /// For tests: try each request once.
+    #[arg(long, hide = true)]
+    no_retries: bool,
+    /// For tests: check and eject nothing.
+    #[arg(long, hide = true)]
+    no_checks: bool,
+}
 
-#[expect(clippy::needless_pass_by_value, reason = "not built yet")]
-pub(crate) fn run(_args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("not built yet")
+/// Serves until `cancel`, then drains.
+pub(crate) async fn run(args: Args, cancel: CancellationToken) -> anyhow::Result<()> {
+    ensure!(
+        args.check_timeout <= args.check_interval,
+        "--check-timeout must not be longer than --check-interval"
+    );
+    let client = kube_client().await?;
+    let source = Source::Kube {
+        client,
+        pod: args.pod_name.clone(),
+    };
+    let gateway = Gateway::bind(args.options())
+        .await
+        .context("start the gateway")?;
+    gateway.run(source, cancel).await;
+    Ok(())
+}
+
+impl Args {
+    fn options(self) -> Options {
+        let mut config = Config::new(self.cluster);
+        config.timings = Timings {
+            connect: self.connect_timeout,
+            per_try: self.try_timeout,
+            request: self.request_timeout,
+            drain_delay: self.drain_delay,
+            ..config.timings
+        };
+        config.health = HealthConfig {
+            enabled: !self.no_checks,
+            interval: self.check_interval,
+            timeout: self.check_timeout,
+            fall: self.fall,
+            rise: self.rise,
+            ..config.health
+        };
+        config.retries = RetryConfig {
+            enabled: !self.no_retries,
+            remote_tries: self.remote_tries,
+            budget_percent: self.retry_budget,
+            ..config.retries
+        };
+        Options {
+            config,
+            listen: self.listen,
+            admin: self.admin,
+            state_dir: Some(self.state_dir),
+        }
+    }
+}
+
+/// A number with its unit, `ms` or `s`; at most an hour.
+fn duration(text: &str) -> anyhow::Result<Duration> {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let number = text.strip_suffix(unit).unwrap_or(text).parse::<u64>();
+    let duration = match (number, unit) {
+        (Ok(n), "ms") => Duration::from_millis(n),
+        (Ok(n), "s") => Duration::from_secs(n),
+        _ => return Err(anyhow!("expected a number and ms or s, like 300ms")),
+    };
+    let sane = Duration::from_millis(1)..=Duration::from_secs(3600);
+    ensure!(sane.contains(&duration), "expected 1ms to 3600s");
+    Ok(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(duration("300ms").unwrap(), Duration::from_millis(300));
+        assert_eq!(duration("2s").unwrap(), Duration::from_secs(2));
+        for text in ["", "300", "ms", "0s", "1m", "-1s", "99999s", "1.5s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
 }

@@ -1,8 +1,6 @@
 //! The daemon: operator, gateway, transfer, fetch.
 //!
-//! Each subcommand is one module with `Args` and `run`. The gateway brings its own
-//! runtime and handles signals itself; the others run on ours, and SIGTERM or Ctrl-C
-//! cancels them.
+//! Each subcommand is one module with `Args` and `run`. SIGTERM or Ctrl-C cancels it.
 
 mod args;
 mod fetch;
@@ -42,7 +40,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
     // Fails only when a provider is there already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match cli.command {
-        Command::Gateway(args) => gateway::run(args),
+        Command::Gateway(args) => block_on(|cancel| gateway::run(args, cancel)),
         Command::Operator(args) => block_on(|cancel| operator::run(args, cancel)),
         Command::Transfer(args) => block_on(|cancel| transfer::run(args, cancel)),
         Command::Fetch(args) => block_on(|cancel| fetch::run(args, cancel)),

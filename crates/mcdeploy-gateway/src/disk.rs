@@ -1,0 +1,115 @@
+//! The last good input on disk, so that a gateway that starts while the API server is
+//! down serves what it served before.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use tokio::{fs, io::AsyncWriteExt};
+
+use crate::input::Input;
+
+const FILE: &str = "routing.json";
+const NEW_FILE: &str = "routing.json.new";
+
+/// Where the last good input is kept.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    dir: PathBuf,
+}
+
+/// The copy on disk is of no use; the gateway starts without.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// A file cannot be read.
+    #[error("read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file holds something else.
+    #[error("parse {}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A file cannot be written.
+    #[error("write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Disk {
+    /// Keeps the copy in `dir`, which is made if it is absent.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// Reads the copy; `None` when there is none.
+    ///
+    /// # Errors
+    /// It cannot be read or parsed.
+    pub async fn load(&self) -> Result<Option<Input>, DiskError> {
+        let path = self.dir.join(FILE);
+        let bytes = match fs::read(&path).await {
+            Ok(bytes) => bytes,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(DiskError::Read { path, source }),
+        };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|source| DiskError::Parse { path, source })
+    }
+
+    /// Replaces the copy: whole or not at all, whenever the machine stops.
+    ///
+    /// # Errors
+    /// It cannot be written; the old copy stays.
+    pub async fn store(&self, input: &Input) -> Result<(), DiskError> {
+        let path = self.dir.join(FILE);
+        let bytes = serde_json::to_vec(input).map_err(|source| DiskError::Parse {
+            path: path.clone(),
+            source,
+        })?;
+        self.replace(&path, &bytes)
+            .await
+            .map_err(|source| DiskError::Write { path, source })
+    }
+
+    async fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        fs::create_dir_all(&self.dir).await?;
+        let new = self.dir.join(NEW_FILE);
+        let mut file = fs::File::create(&new).await?;
+        file.write_all(bytes).await?;
+        file.sync_all().await?;
+        fs::rename(&new, path).await?;
+        fs::File::open(&self.dir).await?.sync_all().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_torn_or_absent_copy_is_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::new(dir.path().join("state"));
+        assert!(disk.load().await.unwrap().is_none());
+        disk.store(&Input::default()).await.unwrap();
+        assert_eq!(disk.load().await.unwrap(), Some(Input::default()));
+        fs::write(dir.path().join("state").join(FILE), b"{\"snaps")
+            .await
+            .unwrap();
+        assert!(matches!(disk.load().await, Err(DiskError::Parse { .. })));
+    }
+}

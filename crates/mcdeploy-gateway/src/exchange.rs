@@ -1,0 +1,310 @@
+//! One try: a request to one upstream, up to the head of its answer.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use pingora::{
+    ErrorType, RetryType,
+    connectors::TransportConnector,
+    http::{RequestHeader, ResponseHeader},
+    protocols::http::v1::client::HttpSession,
+    upstreams::peer::{HttpPeer, Peer},
+};
+use tokio::time::{Duration, timeout};
+
+use crate::config::Timings;
+
+/// Answers up to this size are read before their head is passed on, so that an upstream
+/// that dies in the middle of one is not noticed by the client.
+const WHOLE_ANSWER: usize = 64 << 10;
+
+/// A request, ready to be sent, any number of times.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    /// Method.
+    pub(crate) method: Method,
+    /// Path and query.
+    pub(crate) path: String,
+    /// Headers without hop-by-hop ones, `host` and `content-length`.
+    pub(crate) headers: HeaderMap,
+    /// The whole body; `None` where the client sent none.
+    pub(crate) body: Option<Bytes>,
+}
+
+/// An answer whose body may still be under way.
+pub(crate) struct Answer {
+    /// Status and headers.
+    pub(crate) head: ResponseHeader,
+    /// The first part of the body.
+    pub(crate) first: Bytes,
+    /// Where the rest comes from; `None`: `first` is all.
+    pub(crate) rest: Option<Rest>,
+}
+
+/// The part of an answer that was not read yet.
+pub(crate) struct Rest {
+    session: HttpSession,
+    peer: Arc<HttpPeer>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum TryError {
+    /// No connection; nothing was sent.
+    #[error("connect: {0}")]
+    Connect(String),
+    /// No connection in time; nothing was sent.
+    #[error("no connection within {} ms", .0.as_millis())]
+    ConnectTimeout(Duration),
+    /// The connection broke, after something was sent.
+    #[error("connection broke: {0}")]
+    Broken(String),
+    /// The answer is not HTTP.
+    #[error("malformed answer: {0}")]
+    Malformed(String),
+}
+
+impl TryError {
+    /// Whether the upstream certainly saw nothing of the request.
+    pub(crate) fn is_unsent(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::ConnectTimeout(_) => true,
+            Self::Broken(_) | Self::Malformed(_) => false,
+        }
+    }
+
+    /// A word for metrics.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::ConnectTimeout(_) => "connect_timeout",
+            Self::Broken(_) => "broken",
+            Self::Malformed(_) => "malformed",
+        }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.head.status)
+            .field("whole", &self.rest.is_none())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Connections to upstreams.
+pub(crate) struct Pool {
+    connector: TransportConnector,
+    timings: Timings,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").finish_non_exhaustive()
+    }
+}
+
+/// A failure, and whether an idle connection that went stale explains it.
+struct Failure {
+    error: TryError,
+    stale: bool,
+}
+
+impl Pool {
+    /// An empty pool.
+    pub(crate) fn new(idle_connections: usize, timings: Timings) -> Self {
+        let options = pingora::connectors::ConnectorOptions::new(idle_connections);
+        Self {
+            connector: TransportConnector::new(Some(options)),
+            timings,
+        }
+    }
+
+    /// Sends `request` to `peer` and reads the head of its answer. Dropping the future
+    /// closes the connection.
+    ///
+    /// With `fresh`, no idle connection is used: one may turn out to be closed when
+    /// nobody can tell any more whether the request was seen. Without it, a connection
+    /// that went stale is replaced once, without notice.
+    ///
+    /// # Errors
+    /// There is no answer; `TryError::is_unsent` says whether the request was seen.
+    pub(crate) async fn send(
+        &self,
+        peer: &Arc<HttpPeer>,
+        request: &Outgoing,
+        fresh: bool,
+    ) -> Result<Answer, TryError> {
+        if !fresh && let Some(stream) = self.connector.reused_stream(peer.as_ref()).await {
+            match self.talk(HttpSession::new(stream), peer, request).await {
+                Err(failure) if failure.stale => {}
+                other => return other.map_err(|failure| failure.error),
+            }
+        }
+        let connect = self.connector.new_stream(peer.as_ref());
+        let stream = timeout(self.timings.connect, connect)
+            .await
+            .map_err(|_| TryError::ConnectTimeout(self.timings.connect))?
+            .map_err(|e| match e.etype() {
+                ErrorType::ConnectTimedout => TryError::ConnectTimeout(self.timings.connect),
+                _ => TryError::Connect(brief(&e)),
+            })?;
+        self.talk(HttpSession::new(stream), peer, request)
+            .await
+            .map_err(|failure| failure.error)
+    }
+
+    async fn talk(
+        &self,
+        mut session: HttpSession,
+        peer: &Arc<HttpPeer>,
+        request: &Outgoing,
+    ) -> Result<Answer, Failure> {
+        let head = wire_head(peer, request).map_err(|e| Failure {
+            error: TryError::Malformed(brief(&e)),
+            stale: false,
+        })?;
+        if let Err(error) = write(&mut session, head, request.body.as_ref()).await {
+            // It may have answered and closed without reading to the end (413).
+            let early = timeout(Duration::from_millis(50), read_head(&mut session)).await;
+            if !matches!(early, Ok(Ok(()))) {
+                return Err(Failure {
+                    error: TryError::Broken(brief(&error)),
+                    stale: true,
+                });
+            }
+        } else {
+            read_head(&mut session).await.map_err(|e| failure(&e))?;
+        }
+        let Some(head) = session.resp_header().cloned() else {
+            return Err(Failure {
+                error: TryError::Malformed("no head".to_owned()),
+                stale: false,
+            });
+        };
+        let mut rest = Rest {
+            session,
+            peer: peer.clone(),
+        };
+        let mut first = Vec::new();
+        if is_short(&head, &request.method) {
+            while let Some(part) = rest.read().await.map_err(|error| Failure {
+                error,
+                stale: false,
+            })? {
+                first.extend_from_slice(&part);
+            }
+            self.give_back(rest).await;
+            return Ok(Answer {
+                head,
+                first: first.into(),
+                rest: None,
+            });
+        }
+        Ok(Answer {
+            head,
+            first: Bytes::new(),
+            rest: Some(rest),
+        })
+    }
+
+    /// Takes back the connection of an answer that was read to its end.
+    pub(crate) async fn give_back(&self, rest: Rest) {
+        let Rest { mut session, peer } = rest;
+        session.respect_keepalive();
+        if let Some(stream) = session.reuse().await {
+            let idle = Some(self.timings.upstream_keepalive);
+            self.connector.release_stream(stream, peer.reuse_hash(), idle);
+        }
+    }
+}
+
+impl Rest {
+    /// The next part of the body.
+    ///
+    /// # Errors
+    /// The connection broke. Not bounded in time.
+    pub(crate) async fn read(&mut self) -> Result<Option<Bytes>, TryError> {
+        self.session
+            .read_body_bytes()
+            .await
+            .map_err(|e| TryError::Broken(brief(&e)))
+    }
+}
+
+async fn write(
+    session: &mut HttpSession,
+    head: RequestHeader,
+    body: Option<&Bytes>,
+) -> pingora::Result<()> {
+    session.write_request_header(Box::new(head)).await?;
+    if let Some(body) = body {
+        session.write_body(body).await?;
+    }
+    session.finish_body().await?;
+    Ok(())
+}
+
+/// Reads heads until one is not informational.
+async fn read_head(session: &mut HttpSession) -> pingora::Result<()> {
+    loop {
+        session.read_response().await?;
+        let status = session.get_status();
+        if !status.is_some_and(|s| s.is_informational()) {
+            return Ok(());
+        }
+    }
+}
+
+fn failure(error: &pingora::Error) -> Failure {
+    let text = brief(error);
+    match error.etype() {
+        ErrorType::InvalidHTTPHeader => Failure {
+            error: TryError::Malformed(text),
+            stale: false,
+        },
+        _ => Failure {
+            error: TryError::Broken(text),
+            stale: matches!(error.retry, RetryType::ReusedOnly),
+        },
+    }
+}
+
+fn wire_head(peer: &HttpPeer, request: &Outgoing) -> pingora::Result<RequestHeader> {
+    let headers = &request.headers;
+    let mut head = RequestHeader::build(
+        request.method.clone(),
+        request.path.as_bytes(),
+        Some(headers.len() + 2),
+    )?;
+    head.insert_header("host", peer.address().to_string())?;
+    for (name, value) in headers {
+        head.append_header(name.clone(), value.clone())?;
+    }
+    if let Some(body) = &request.body {
+        head.insert_header("content-length", body.len())?;
+    }
+    Ok(head)
+}
+
+/// Whether the body's size is known, and small.
+fn is_short(head: &ResponseHeader, method: &Method) -> bool {
+    let none = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+    if method == Method::HEAD || none.contains(&head.status) {
+        return true;
+    }
+    head.headers
+        .get(http::header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
+        .is_some_and(|length| length <= WHOLE_ANSWER)
+}
+
+/// The kind of an error and its cause, without the peer's details that pingora adds.
+fn brief(error: &pingora::Error) -> String {
+    match error.root_cause().downcast_ref::<std::io::Error>() {
+        Some(cause) => cause.to_string(),
+        None => error.etype().as_str().to_owned(),
+    }
+}

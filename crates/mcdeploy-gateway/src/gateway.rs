@@ -1,0 +1,279 @@
+//! One gateway, put together and run.
+
+use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use crate::{
+    admin,
+    check::Checks,
+    config::Config,
+    disk::Disk,
+    input::{Input, ObjectKey},
+    kube_source,
+    metrics::ModelLabels,
+    router::{Applied, Report, Router},
+    serve,
+    state::State,
+    status::Writer,
+};
+
+/// Everything that a gateway is started with.
+#[derive(Debug)]
+pub struct Options {
+    /// Settings.
+    pub config: Config,
+    /// Where clients and other gateways connect to.
+    pub listen: SocketAddr,
+    /// Where `/healthz` and `/metrics` are.
+    pub admin: SocketAddr,
+    /// Directory of the copy of the last good snapshots.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Where routes come from.
+pub enum Source {
+    /// The member's API server, where what is applied is also written to.
+    Kube {
+        /// Its client.
+        client: kube::Client,
+        /// Name of this gateway's pod.
+        pod: String,
+    },
+    /// A channel. `None`: nothing known yet.
+    Channel(watch::Receiver<Option<Input>>),
+}
+
+/// The gateway cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// Its address cannot be listened on.
+    #[error("listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why: taken, or not an address of this machine.
+        source: io::Error,
+    },
+    /// There is no API server to ask.
+    #[error("find the API server of this cluster; is this a pod with a service account?")]
+    FindApiServer(#[source] Box<kube::config::InferConfigError>),
+    /// The client of the API server cannot be made.
+    #[error("make a client of the API server")]
+    MakeClient(#[source] Box<kube::Error>),
+}
+
+/// A client of the API server of the cluster that this process runs in, or that its
+/// kubeconfig names. Time-outs fit a gateway.
+///
+/// # Errors
+/// There is no such cluster, or its configuration is not usable.
+pub async fn kube_client() -> Result<kube::Client, GatewayError> {
+    let mut config = kube::Config::infer()
+        .await
+        .map_err(|e| GatewayError::FindApiServer(Box::new(e)))?;
+    config.connect_timeout = Some(Duration::from_secs(3));
+    // Longer than a watch is left without its end, shorter than anybody's patience.
+    config.read_timeout = Some(Duration::from_secs(30));
+    config.write_timeout = Some(Duration::from_secs(5));
+    kube::Client::try_from(config).map_err(|e| GatewayError::MakeClient(Box::new(e)))
+}
+
+/// A gateway that listens, but does not answer yet.
+#[derive(Debug)]
+pub struct Gateway {
+    state: Arc<State>,
+    listener: TcpListener,
+    admin: TcpListener,
+    disk: Option<Disk>,
+}
+
+impl Gateway {
+    /// Takes the addresses.
+    ///
+    /// # Errors
+    /// One is taken.
+    pub async fn bind(options: Options) -> Result<Self, GatewayError> {
+        let listen = async |address| {
+            let bound = TcpListener::bind(address).await;
+            bound.map_err(|source| GatewayError::Listen { address, source })
+        };
+        Ok(Self {
+            state: Arc::new(State::new(options.config)),
+            listener: listen(options.listen).await?,
+            admin: listen(options.admin).await?,
+            disk: options.state_dir.map(Disk::new),
+        })
+    }
+
+    /// Where clients connect to.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Where `/metrics` is.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub fn admin_address(&self) -> io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+
+    /// Serves until `cancel`, then drains.
+    pub async fn run(self, source: Source, cancel: CancellationToken) {
+        let Self {
+            state,
+            listener,
+            admin,
+            disk,
+        } = self;
+        let start = load(disk.as_ref()).await;
+        let reports = watch::Sender::new(BTreeMap::new());
+        let mut tasks = Vec::new();
+        let mut writer = None;
+        let inputs = match source {
+            Source::Channel(inputs) => inputs,
+            Source::Kube { client, pod } => {
+                let inputs = Arc::new(watch::Sender::new(None));
+                let receiver = inputs.subscribe();
+                let status = Writer {
+                    client: client.clone(),
+                    pod,
+                };
+                writer = Some(status.clone());
+                tasks.push(spawn(status.run(reports.subscribe())));
+                let start = start.clone().unwrap_or_default();
+                tasks.push(spawn(kube_source::run(client, start, inputs, state.clone())));
+                receiver
+            }
+        };
+        let follower = Follower {
+            state: state.clone(),
+            router: Router::new(&state.config.cluster),
+            checks: Checks::default(),
+            disk,
+            stored: start.clone(),
+            reports: reports.clone(),
+        };
+        tasks.push(spawn(follower.run(start, inputs)));
+        tasks.push(spawn(admin::serve(state.clone(), admin)));
+        tracing::info!(cluster = %state.config.cluster, "gateway serves");
+        serve::serve(state, listener, cancel).await;
+        drop(tasks);
+        if let Some(writer) = writer {
+            let keys: Vec<ObjectKey> = reports.borrow().keys().cloned().collect();
+            writer.leave(keys.into_iter()).await;
+        }
+    }
+}
+
+fn spawn<T>(task: impl Future<Output = T> + Send + 'static) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        task.await;
+    }))
+}
+
+async fn load(disk: Option<&Disk>) -> Option<Input> {
+    match disk?.load().await {
+        Ok(input) => input,
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "no copy of the last snapshots; waiting for the API server"
+            );
+            None
+        }
+    }
+}
+
+/// Turns inputs into tables.
+struct Follower {
+    state: Arc<State>,
+    router: Router,
+    checks: Checks,
+    disk: Option<Disk>,
+    stored: Option<Input>,
+    reports: watch::Sender<BTreeMap<ObjectKey, Report>>,
+}
+
+impl Follower {
+    async fn run(mut self, start: Option<Input>, mut inputs: watch::Receiver<Option<Input>>) {
+        if let Some(start) = start {
+            tracing::info!(
+                snapshots = start.snapshots.len(),
+                "routing by the copy of the last snapshots until the API server answers"
+            );
+            self.apply(&start).await;
+        }
+        loop {
+            let input = inputs.borrow_and_update().clone();
+            if let Some(input) = input {
+                self.apply(&input).await;
+            }
+            if inputs.changed().await.is_err() {
+                // Nothing new will come; what is there stays, with its checks.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    async fn apply(&mut self, input: &Input) {
+        let Applied {
+            table,
+            upstreams,
+            reports,
+            good,
+        } = self.router.apply(input);
+        self.state.table.send_replace(Some(table));
+        self.checks.follow(&self.state, &upstreams);
+        let old = self.reports.send_replace(reports.clone());
+        self.tell(&old, &reports);
+        let Some(disk) = &self.disk else {
+            return;
+        };
+        if self.stored.as_ref() == Some(&good) {
+            return;
+        }
+        match disk.store(&good).await {
+            Ok(()) => self.stored = Some(good),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the copy of the snapshots was not written; a restart needs the API server"
+            ),
+        }
+    }
+
+    /// Logs and counts what changed.
+    fn tell(&self, old: &BTreeMap<ObjectKey, Report>, new: &BTreeMap<ObjectKey, Report>) {
+        let metrics = &self.state.metrics;
+        for (key, report) in new {
+            let before = old.get(key);
+            let labels = ModelLabels {
+                model: report.model.clone(),
+            };
+            if let Some((epoch, _)) = &report.applied
+                && before.map(|b| &b.applied) != Some(&report.applied)
+            {
+                metrics.epoch_term.get_or_create(&labels).set(epoch.term);
+                metrics.epoch_seq.get_or_create(&labels).set(epoch.seq);
+                tracing::info!(snapshot = %key, %epoch, "snapshot applied");
+            }
+            if let Some(refused) = &report.refused
+                && before.and_then(|b| b.refused.as_ref()) != Some(refused)
+            {
+                metrics.refused.get_or_create(&labels).inc();
+                tracing::error!(snapshot = %key, reason = %refused, "snapshot refused");
+            }
+        }
+        for (key, report) in old {
+            if !new.contains_key(key) {
+                metrics.forget(&report.model);
+                tracing::info!(snapshot = %key, "snapshot deleted");
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What the parts of one gateway share.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
+
+use crate::{
+    budget::Budget,
+    config::Config,
+    exchange::Pool,
+    health::{Change, Outcome},
+    metrics::{EjectionLabels, Metrics},
+    rng::Rng,
+    table::Table,
+    upstream::Upstream,
+};
+
+/// Shared by listeners, checks and sources of one gateway.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) config: Config,
+    pub(crate) table: watch::Sender<Option<Arc<Table>>>,
+    pub(crate) pool: Pool,
+    pub(crate) budget: Budget,
+    pub(crate) metrics: Metrics,
+    /// Permits for KiB of kept bodies.
+    pub(crate) buffered: Semaphore,
+    draining: AtomicBool,
+    seed: u64,
+    requests: AtomicU64,
+}
+
+impl State {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            table: watch::Sender::new(None),
+            pool: Pool::new(config.limits.pooled_connections, config.timings),
+            budget: Budget::new(&config.retries, Instant::now()),
+            metrics: Metrics::new(),
+            buffered: Semaphore::new(config.limits.buffered_bytes >> 10),
+            draining: AtomicBool::new(false),
+            seed: Rng::from_entropy().next_u64(),
+            requests: AtomicU64::new(0),
+            config,
+        }
+    }
+
+    /// The newest table; `None` before the first.
+    pub(crate) fn table(&self) -> Option<Arc<Table>> {
+        self.table.borrow().clone()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Randomness for one request.
+    pub(crate) fn rng(&self) -> Rng {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        Rng::new(self.seed ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93))
+    }
+
+    /// Tells an upstream's health how a request ended there.
+    pub(crate) fn outcome(&self, upstream: &Upstream, outcome: Outcome) {
+        let change = upstream.on_request(outcome, &self.config.health);
+        self.changed(upstream, change);
+    }
+
+    /// Tells an upstream's health how a check ended.
+    pub(crate) fn checked(&self, upstream: &Upstream, good: bool) {
+        let change = upstream.on_check(good, &self.config.health);
+        self.changed(upstream, change);
+    }
+
+    fn changed(&self, upstream: &Upstream, change: Option<Change>) {
+        let key = upstream.key();
+        match change {
+            None => {}
+            Some(Change::Ejected(cause)) => {
+                let labels = EjectionLabels {
+                    model: key.model().to_owned(),
+                    cluster: key.region().unwrap_or(&self.config.cluster).to_owned(),
+                    cause: cause.as_str(),
+                };
+                self.metrics.ejections.get_or_create(&labels).inc();
+                tracing::warn!(
+                    model = key.model(),
+                    upstream = %key,
+                    cause = cause.as_str(),
+                    "upstream ejected"
+                );
+            }
+            Some(Change::Returned) => {
+                tracing::info!(model = key.model(), upstream = %key, "upstream returned");
+            }
+        }
+    }
+}
