@@ -1,1 +1,39 @@
-//! Decisions: validate, then plan. Pure: time and randomness are arguments.
+//! Decisions: validate, then plan.
+//!
+//! [`plan`] takes a [`World`], everything that was observed about one
+//! `ModelDeployment`, and answers with what to do next and what is waited for;
+//! [`status`] says the same to users. Both are pure and total: no clock, no client, no
+//! randomness, no error. Calling them again with the same world gives the same answer,
+//! and once nothing is left to do the plan is empty.
+//!
+//! **Invariants** (property-tested in `tests/properties.rs`): a weight is raised only for
+//! a cluster that is seen, whose store's copy is verified and whose gateway was probed;
+//! nothing is deleted in a cluster that is not seen; the epoch only rises.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+mod decide;
+mod memory;
+mod placement;
+mod replication;
+mod revision;
+mod rollout;
+mod status;
+mod traffic;
+mod validate;
+mod version;
+mod world;
+
+pub use decide::{Action, DecideTraffic, Plan, StartTransfer, Step, Waiting, plan};
+pub use memory::Memory;
+pub use placement::{placed, waves};
+pub use revision::{RevisionRecord, input_hash};
+pub use rollout::{ProbeWanted, ReplicaWanted, probes_wanted, replicas_wanted};
+pub use status::{Statuses, status};
+pub use validate::Invalid;
+pub use version::version_status;
+pub use world::{
+    DeploymentFacts, MemberFacts, MemberView, ObjectFacts, PolicyFacts, ProbeFacts, Problem,
+    ReplicaFacts, RolloutFacts, Sight, SnapshotFacts, StoreFacts, Timings, TransferFacts,
+    TransferState, World,
+};

@@ -1,0 +1,144 @@
+//! Getting a verified copy of the target's version into a provider's own store.
+
+use mcdeploy_api::{Reason, ReplicaState};
+
+use crate::{Action, StartTransfer, TransferFacts, TransferState, World, validate::Valid};
+
+/// The copy in one cluster's store.
+pub(crate) enum Artifact {
+    /// Whole and equal to the manifest.
+    Verified,
+    /// On its way, or not looked at yet.
+    Coming(Reason, String),
+    /// Not to be had without a repair.
+    Stopped(Reason, String),
+}
+
+/// Looks at the copy in `store` and says what to do about it.
+pub(crate) fn artifact(world: &World, valid: &Valid, store: &str) -> (Artifact, Vec<Action>) {
+    let Some(replica) = world.replicas.get(&(store.to_owned(), valid.digest)) else {
+        let message = format!("the copy in store {store} was not looked at yet");
+        return (Artifact::Coming(Reason::Pending, message), vec![]);
+    };
+    match replica.state {
+        ReplicaState::Verified => {
+            let ended = jobs(world, store).filter(|(_, job)| ended(job));
+            (Artifact::Verified, ended.map(delete).collect())
+        }
+        ReplicaState::ChecksumMismatch => {
+            let message = format!("store {store}: {}", replica.message);
+            let stopped = Artifact::Stopped(Reason::ChecksumMismatch, message);
+            (stopped, vec![])
+        }
+        ReplicaState::Unknown => {
+            let message = format!("store {store}: {}", replica.message);
+            (Artifact::Stopped(replica.reason, message), vec![])
+        }
+        ReplicaState::Missing | ReplicaState::Copying => missing(world, valid, store),
+    }
+}
+
+fn missing(world: &World, valid: &Valid, store: &str) -> (Artifact, Vec<Action>) {
+    let coming = |message| Artifact::Coming(Reason::ArtifactCopying, message);
+    let all: Vec<_> = jobs(world, store).collect();
+    if let Some((cluster, job)) = all.iter().find(|(_, job)| !ended(job)) {
+        let message = format!("transfer {} runs in {cluster}", job.name);
+        return (coming(message), vec![]);
+    }
+    if let Some((cluster, job)) = all.first() {
+        let (at, verdict) = match &job.state {
+            TransferState::Running => return (coming(String::new()), vec![]),
+            TransferState::Succeeded { at } => {
+                let message = format!("transfer {} ended, the copy is being verified", job.name);
+                (at, coming(message))
+            }
+            TransferState::Failed { at, message } => {
+                let message = format!("transfer {} in {cluster}: {message}", job.name);
+                (at, Artifact::Stopped(Reason::TransferFailed, message))
+            }
+        };
+        let retry = world.timings.transfer_retry;
+        if at.is_some_and(|at| world.now.duration_since(at) < retry) {
+            return (verdict, vec![]);
+        }
+        let message = format!("transfer {} in {cluster} starts again", job.name);
+        return (coming(message), all.iter().copied().map(delete).collect());
+    }
+    match source(world, valid, store) {
+        Ok((source, cluster)) => {
+            let message = format!("copies from {source} to {store}, in {cluster}");
+            let start = StartTransfer {
+                cluster,
+                source,
+                target: store.to_owned(),
+                record: valid.record.clone(),
+            };
+            (coming(message), vec![Action::StartTransfer(start)])
+        }
+        Err((reason, message)) => (Artifact::Stopped(reason, message), vec![]),
+    }
+}
+
+/// A verified copy elsewhere, and a visible cluster beside it to run the transfer in.
+/// The store that was pushed to comes first, then the others by name.
+fn source(
+    world: &World,
+    valid: &Valid,
+    target: &str,
+) -> Result<(String, String), (Reason, String)> {
+    let mut verified: Vec<&String> = world
+        .replicas
+        .iter()
+        .filter(|((store, digest), replica)| {
+            store != target && *digest == valid.digest && replica.state == ReplicaState::Verified
+        })
+        .map(|((store, _), _)| store)
+        .collect();
+    verified.sort_by_key(|store| (**store != valid.origin, *store));
+    for store in &verified {
+        let mut beside = world
+            .members
+            .iter()
+            .filter(|(_, m)| m.store == **store && m.seen().is_some());
+        if let Some((cluster, _)) = beside.next() {
+            return Ok(((*store).clone(), cluster.clone()));
+        }
+    }
+    if verified.is_empty() {
+        let message = format!(
+            "store {target} has no copy, and no other store has a verified one to copy from"
+        );
+        return Err((Reason::ArtifactMissing, message));
+    }
+    let names: Vec<_> = verified.iter().map(|s| s.as_str()).collect();
+    let message = format!(
+        "store {target} has no copy; verified ones are in {}, whose clusters cannot be reached",
+        names.join(", ")
+    );
+    Err((Reason::Unreachable, message))
+}
+
+fn jobs<'a>(
+    world: &'a World,
+    store: &'a str,
+) -> impl Iterator<Item = (&'a String, &'a TransferFacts)> {
+    world.members.iter().flat_map(move |(cluster, member)| {
+        let jobs = member.seen().into_iter().flat_map(|view| &view.transfers);
+        jobs.filter(move |job| job.target == store)
+            .map(move |job| (cluster, job))
+    })
+}
+
+fn ended(job: &TransferFacts) -> bool {
+    match job.state {
+        TransferState::Running => false,
+        TransferState::Succeeded { .. } | TransferState::Failed { .. } => true,
+    }
+}
+
+fn delete((cluster, job): (&String, &TransferFacts)) -> Action {
+    Action::DeleteTransfer {
+        cluster: cluster.clone(),
+        name: job.name.clone(),
+    }
+}

@@ -1,0 +1,94 @@
+//! Revisions: what the user gave, by hash.
+
+use mcdeploy_api::{
+    Container, ModelDeploymentSpec, ModelVersionSpec, Sha256Digest, names::revision_id,
+};
+use serde::{Deserialize, Serialize};
+
+/// The whole input of a revision, kept in the hub so that a cluster can keep it, or go
+/// back to it, after the deployment's spec has moved on. It holds neither replicas nor
+/// placement: those are not part of a revision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevisionRecord {
+    /// Model name.
+    pub model: String,
+    /// Model version.
+    pub version: String,
+    /// Digest of the version's manifest.
+    pub manifest_digest: Sha256Digest,
+    /// The model server.
+    pub container: Container,
+}
+
+impl RevisionRecord {
+    /// What a deployment's spec asks for, with the version that it names.
+    pub fn of(spec: &ModelDeploymentSpec, version: &ModelVersionSpec) -> Self {
+        Self {
+            model: version.model.clone(),
+            version: version.version.clone(),
+            manifest_digest: version.manifest_digest,
+            container: spec.container.clone(),
+        }
+    }
+
+    /// Id of the revision: equal input has equal ids, whoever gave it and when.
+    pub fn id(&self) -> String {
+        // Plain structs and maps sorted by string keys always serialise, and always to
+        // the same bytes.
+        revision_id(&serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
+/// Hash of all that goes into the objects of a revision in one cluster. It is written
+/// on them, so that a later look tells whether they are as wanted. `store_version` is
+/// [`StoreFacts::usable`](crate::StoreFacts::usable). The daemon's own version is left
+/// out: an upgrade of mcdeploy restarts no model pod.
+pub fn input_hash(revision: &str, replicas: i32, store_version: &str) -> String {
+    Sha256Digest::of(format!("{revision}/{replicas}/{store_version}")).short(16)
+}
+
+#[cfg(test)]
+mod tests {
+    use mcdeploy_api::{ClusterSelection, ObjectName};
+
+    use super::*;
+
+    fn record() -> RevisionRecord {
+        let spec = ModelDeploymentSpec {
+            model_version_ref: ObjectName::new("digits-v1"),
+            container: Container {
+                image: "r/mcserve@sha256:00".into(),
+                args: vec![],
+                env: vec![],
+                resources: None,
+            },
+            replicas: 2,
+            placement: ClusterSelection::default(),
+            scope: None,
+        };
+        let version = ModelVersionSpec {
+            model: "digits".into(),
+            version: "v1".into(),
+            manifest_digest: Sha256Digest::of("m"),
+            size_bytes: 1,
+            store_ref: ObjectName::new("aws"),
+        };
+        RevisionRecord::of(&spec, &version)
+    }
+
+    #[test]
+    fn id_is_short_and_survives_a_round_trip_of_the_record() {
+        let text = serde_json::to_string(&record()).unwrap();
+        let again: RevisionRecord = serde_json::from_str(&text).unwrap();
+        assert_eq!(again.id(), record().id());
+        assert_eq!(record().id().len(), 10);
+    }
+
+    #[test]
+    fn id_changes_with_the_container() {
+        let mut other = record();
+        other.container.args.push("--threads=2".into());
+        assert_ne!(other.id(), record().id());
+    }
+}

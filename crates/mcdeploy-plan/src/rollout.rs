@@ -1,0 +1,377 @@
+//! How far each cluster is, and what it needs next.
+
+use mcdeploy_api::{Reason, RolloutStepState, Sha256Digest};
+
+use crate::{
+    Action, MemberFacts, MemberView, Sight, Step, World,
+    replication::{self, Artifact},
+    revision::input_hash,
+    traffic,
+    validate::{Valid, validate},
+};
+
+/// A copy that the planner wants looked at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReplicaWanted {
+    /// Name of the `ArtifactStore`.
+    pub store: String,
+    /// Model name.
+    pub model: String,
+    /// Model version.
+    pub version: String,
+    /// Digest that the manifest should have.
+    pub digest: Sha256Digest,
+}
+
+/// A probe that the planner wants taken, now, after this very observation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeWanted {
+    /// Member cluster.
+    pub cluster: String,
+    /// `host:port` of its gateway.
+    pub address: String,
+    /// Model name.
+    pub model: String,
+    /// Model version that the answer must name.
+    pub version: String,
+    /// Revision to ask for.
+    pub revision: String,
+}
+
+/// What one cluster's part of the rollout comes to.
+pub(crate) struct Judged {
+    pub(crate) step: Step,
+    pub(crate) actions: Vec<Action>,
+    /// Weight may go to the target here: everything was seen that has to be.
+    pub(crate) raise: bool,
+    /// All that is missing is a probe.
+    pub(crate) probe: Option<ProbeWanted>,
+}
+
+/// Judges every cluster in scope, in wave order.
+pub(crate) fn judge_all(world: &World, valid: &Valid) -> Vec<Judged> {
+    let mut open = true;
+    let mut all = Vec::new();
+    for wave in &valid.waves {
+        let judged: Vec<_> = wave
+            .iter()
+            .filter_map(|name| Some((name, world.members.get(name)?)))
+            .map(|(name, member)| judge(world, valid, name, member, open))
+            .collect();
+        open = open && judged.iter().all(|judged| lets_pass(judged.step.state));
+        all.extend(judged);
+    }
+    all
+}
+
+/// A cluster that is merely under way holds the waves behind it; one that cannot go on
+/// does not: the other clouds finish.
+fn lets_pass(state: RolloutStepState) -> bool {
+    match state {
+        RolloutStepState::Waiting | RolloutStepState::Running => false,
+        RolloutStepState::Done | RolloutStepState::Blocked | RolloutStepState::Unknown => true,
+    }
+}
+
+fn judge(world: &World, valid: &Valid, name: &str, member: &MemberFacts, open: bool) -> Judged {
+    let mut judged = Judged {
+        step: Step {
+            cluster: name.to_owned(),
+            state: RolloutStepState::Running,
+            reason: Reason::Pending,
+            message: String::new(),
+        },
+        actions: vec![],
+        raise: false,
+        probe: None,
+    };
+    let view = match &member.sight {
+        Sight::Unknown { reason, message } => {
+            judged.set(RolloutStepState::Unknown, *reason, message.clone());
+            return judged;
+        }
+        Sight::Seen(view) => view,
+    };
+    if serves_only(world, name, &valid.target) {
+        already_serving(world, valid, member, view, &mut judged);
+    } else {
+        bring_up(world, valid, name, member, view, open, &mut judged);
+    }
+    let stuck = member
+        .running_since
+        .is_some_and(|since| world.now.duration_since(since) >= world.timings.progress_deadline);
+    if stuck && judged.step.state == RolloutStepState::Running {
+        judged.step.state = RolloutStepState::Blocked;
+    }
+    judged
+}
+
+impl Judged {
+    fn set(&mut self, state: RolloutStepState, reason: Reason, message: impl Into<String>) {
+        self.step.state = state;
+        self.step.reason = reason;
+        self.step.message = message.into();
+    }
+
+    fn running(&mut self, reason: Reason, message: impl Into<String>) {
+        self.set(RolloutStepState::Running, reason, message);
+    }
+
+    fn blocked(&mut self, reason: Reason, message: impl Into<String>) {
+        self.set(RolloutStepState::Blocked, reason, message);
+    }
+}
+
+fn serves_only(world: &World, cluster: &str, target: &str) -> bool {
+    let serving = traffic::serving(world, cluster);
+    serving.len() == 1 && serving.iter().all(|(revision, _)| revision == target)
+}
+
+/// The target takes the region's traffic: keep its objects as wanted.
+fn already_serving(
+    world: &World,
+    valid: &Valid,
+    member: &MemberFacts,
+    view: &MemberView,
+    judged: &mut Judged,
+) {
+    if view.applied() {
+        let message = format!("{} takes this region's traffic", valid.record.version);
+        judged.set(RolloutStepState::Done, Reason::Serving, message);
+    } else {
+        let message = view.refusal().unwrap_or_else(|| {
+            "the gateway has not taken the snapshot that moves traffic yet".to_owned()
+        });
+        judged.running(Reason::GatewayBehind, message);
+    }
+    let Some(version) = store_version(world, member) else {
+        return;
+    };
+    let (artifact, actions) = replication::artifact(world, valid, &member.store);
+    judged.actions.extend(actions);
+    let replicas = world.deployment.spec.replicas;
+    let wanted = input_hash(&valid.target, replicas, version);
+    let have = view.revisions.get(&valid.target);
+    let differs = have.is_none_or(|have| have.input_hash.as_ref() != Some(&wanted));
+    if differs && matches!(artifact, Artifact::Verified) {
+        judged.actions.push(Action::ApplyRevision {
+            cluster: judged.step.cluster.clone(),
+            revision: valid.target.clone(),
+            replicas,
+        });
+    }
+}
+
+/// The target does not take traffic yet: artifact, objects, pods, gateway, probe.
+fn bring_up(
+    world: &World,
+    valid: &Valid,
+    name: &str,
+    member: &MemberFacts,
+    view: &MemberView,
+    open: bool,
+    judged: &mut Judged,
+) {
+    let version = match usable_store(world, member) {
+        Ok(version) => version,
+        Err((reason, message)) => return judged.blocked(reason, message),
+    };
+    let (artifact, actions) = replication::artifact(world, valid, &member.store);
+    judged.actions.extend(actions);
+    if !open {
+        // Bytes may travel ahead of their wave; pods and traffic may not.
+        let message = "an earlier wave is not finished";
+        return judged.set(RolloutStepState::Waiting, Reason::WaitingForWave, message);
+    }
+    match artifact {
+        Artifact::Verified => {}
+        Artifact::Coming(reason, message) => return judged.running(reason, message),
+        Artifact::Stopped(reason, message) => return judged.blocked(reason, message),
+    }
+    let replicas = world.deployment.spec.replicas;
+    let wanted = input_hash(&valid.target, replicas, version);
+    let have = view.revisions.get(&valid.target);
+    let have = have.filter(|have| have.input_hash.as_ref() == Some(&wanted));
+    let Some(have) = have else {
+        judged.actions.push(Action::ApplyRevision {
+            cluster: name.to_owned(),
+            revision: valid.target.clone(),
+            replicas,
+        });
+        let refused = member.refused.as_ref().filter(|(r, _)| *r == valid.target);
+        return match refused {
+            Some((_, message)) => judged.blocked(Reason::ApplyRefused, message.clone()),
+            None => judged.running(Reason::PodsNotReady, "the objects are being applied"),
+        };
+    };
+    if have.ready < replicas {
+        return match &have.problem {
+            Some(problem) => judged.blocked(problem.reason, problem.message.clone()),
+            None => judged.running(
+                Reason::PodsNotReady,
+                format!("{} of {replicas} pods are ready", have.ready),
+            ),
+        };
+    }
+    through_gateway(valid, name, member, view, judged);
+}
+
+/// Pods are ready; now they have to be seen from where requests come.
+fn through_gateway(
+    valid: &Valid,
+    name: &str,
+    member: &MemberFacts,
+    view: &MemberView,
+    judged: &mut Judged,
+) {
+    let Some(address) = &member.gateway else {
+        let message = "the region's gateway has no address";
+        return judged.blocked(Reason::GatewayNotFound, message);
+    };
+    let listed = view.snapshot.as_ref().is_some_and(|snapshot| {
+        let mut revisions = snapshot.spec.revisions.iter();
+        revisions.any(|route| route.revision == valid.target)
+    });
+    if !listed || !view.applied() {
+        let message = view.refusal().unwrap_or_else(|| {
+            "the gateway has not taken the snapshot that lists the revision yet".to_owned()
+        });
+        return judged.running(Reason::GatewayBehind, message);
+    }
+    judged.probe = Some(ProbeWanted {
+        cluster: name.to_owned(),
+        address: address.clone(),
+        model: valid.record.model.clone(),
+        version: valid.record.version.clone(),
+        revision: valid.target.clone(),
+    });
+    match member.probe.as_ref().filter(|p| p.revision == valid.target) {
+        None => judged.running(Reason::Pending, "the revision was not probed yet"),
+        Some(probe) if probe.ok => {
+            judged.raise = true;
+            judged.running(Reason::RollingOut, "probed well, traffic moves");
+        }
+        Some(probe) => judged.running(Reason::ProbeFailed, probe.message.clone()),
+    }
+}
+
+fn store_version<'a>(world: &'a World, member: &MemberFacts) -> Option<&'a str> {
+    usable_store(world, member).ok()
+}
+
+/// The version of a member's store, or why it cannot be used.
+pub(crate) fn usable_store<'a>(
+    world: &'a World,
+    member: &MemberFacts,
+) -> Result<&'a str, (Reason, String)> {
+    let name = &member.store;
+    let Some(store) = world.stores.get(name) else {
+        let message = format!("ArtifactStore {name:?} does not exist");
+        return Err((Reason::StoreNotFound, message));
+    };
+    if store.provider != member.provider {
+        let message = format!(
+            "ArtifactStore {name:?} belongs to {}, the cluster to {}",
+            store.provider, member.provider
+        );
+        return Err((Reason::Invalid, message));
+    }
+    match &store.usable {
+        Ok(version) => Ok(version),
+        Err(message) => Err((Reason::StoreNotFound, message.clone())),
+    }
+}
+
+/// Copies to look at for this world: the target's in every member's store and where it
+/// was pushed, and that of a revision whose objects have to be put back. Sorted.
+pub fn replicas_wanted(world: &World) -> Vec<ReplicaWanted> {
+    let Ok(valid) = validate(world) else {
+        return vec![];
+    };
+    let stores = world.members.values().map(|member| member.store.clone());
+    let mut wanted: Vec<_> = stores
+        .chain([valid.origin.clone()])
+        .filter(|store| world.stores.contains_key(store))
+        .map(|store| ReplicaWanted {
+            store,
+            model: valid.record.model.clone(),
+            version: valid.record.version.clone(),
+            digest: valid.digest,
+        })
+        .collect();
+    for name in &valid.placed {
+        let Some(member) = world.members.get(name) else {
+            continue;
+        };
+        let Some((_, record)) = kept_revision(world, &valid, name, member) else {
+            continue;
+        };
+        wanted.push(ReplicaWanted {
+            store: member.store.clone(),
+            model: record.model.clone(),
+            version: record.version.clone(),
+            digest: record.manifest_digest,
+        });
+    }
+    wanted.sort();
+    wanted.dedup();
+    wanted
+}
+
+/// Probes to take for this world.
+pub fn probes_wanted(world: &World) -> Vec<ProbeWanted> {
+    let Ok(valid) = validate(world) else {
+        return vec![];
+    };
+    let judged = judge_all(world, &valid).into_iter();
+    judged.filter_map(|judged| judged.probe).collect()
+}
+
+/// Puts back objects of a revision that serves and is not the target here: somebody
+/// deleted them, or the store's credentials are new.
+pub(crate) fn keep(
+    world: &World,
+    valid: &Valid,
+    name: &str,
+    member: &MemberFacts,
+) -> Option<Action> {
+    let (revision, record) = kept_revision(world, valid, name, member)?;
+    let copy = (member.store.clone(), record.manifest_digest);
+    let verified = world.replicas.get(&copy)?.state == mcdeploy_api::ReplicaState::Verified;
+    verified.then(|| Action::ApplyRevision {
+        cluster: name.to_owned(),
+        replicas: kept_replicas(world, name, member, &revision),
+        revision,
+    })
+}
+
+fn kept_revision<'a>(
+    world: &'a World,
+    valid: &Valid,
+    name: &str,
+    member: &MemberFacts,
+) -> Option<(String, &'a crate::RevisionRecord)> {
+    let view = member.seen()?;
+    let version = store_version(world, member)?;
+    let (revision, _) = traffic::serving(world, name).into_iter().next()?;
+    if revision == valid.target && valid.in_scope(name) {
+        return None;
+    }
+    let record = world.records.get(&revision)?;
+    let replicas = kept_replicas(world, name, member, &revision);
+    let wanted = input_hash(&revision, replicas, version);
+    let have = view.revisions.get(&revision);
+    let same = have.is_some_and(|have| have.input_hash.as_ref() == Some(&wanted));
+    (!same).then_some((revision, record))
+}
+
+/// A cluster that keeps its revision keeps its number of pods.
+fn kept_replicas(world: &World, name: &str, member: &MemberFacts, revision: &str) -> i32 {
+    let have = member.seen().and_then(|view| view.revisions.get(revision));
+    let rows = &world.deployment.status.clusters;
+    let row = rows.iter().find(|row| row.cluster == name);
+    let known = have.map(|have| have.replicas).filter(|n| *n > 0);
+    known
+        .or(row.map(|row| row.desired_replicas).filter(|n| *n > 0))
+        .unwrap_or(world.deployment.spec.replicas)
+}

@@ -1,0 +1,585 @@
+//! A world that carries out plans: clusters, stores and gateways that do at once, or a
+//! moment later, what real ones do, and that check the invariants while they do it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use mcdeploy_api::{
+    AppliedEpoch, BackendRef, ClusterSelection, ClusterWeight, Container, Epoch,
+    ModelDeploymentSpec, ModelDeploymentStatus, ModelVersionSpec, ObjectName, Provider, Reason,
+    ReplicaState, Sha256Digest, TrafficPolicySpec, TrafficPolicyStatus,
+};
+use mcdeploy_plan::{
+    Action, DeploymentFacts, MemberFacts, MemberView, Memory, ObjectFacts, Plan, PolicyFacts,
+    ProbeFacts, Problem, ReplicaFacts, RolloutFacts, Sight, SnapshotFacts, StoreFacts, Timings,
+    TransferFacts, TransferState, World, input_hash, plan, probes_wanted, replicas_wanted, status,
+};
+
+/// What can be wrong in one cluster.
+#[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
+pub(crate) struct Faults {
+    pub(crate) lost: bool,
+    pub(crate) pods: Option<Reason>,
+    pub(crate) probe: bool,
+    pub(crate) gateway_deaf: bool,
+    pub(crate) no_gateway: bool,
+    pub(crate) store_silent: bool,
+    pub(crate) transfers: bool,
+}
+
+pub(crate) struct Sim {
+    pub(crate) world: World,
+    pub(crate) memory: Memory,
+    pub(crate) faults: BTreeMap<String, Faults>,
+    /// What is in each cluster, seen or not.
+    pub(crate) truth: BTreeMap<String, MemberView>,
+    /// Copies by (store, version).
+    pub(crate) copies: BTreeMap<(String, String), ReplicaState>,
+    pub(crate) versions: BTreeMap<String, ModelVersionSpec>,
+    pub(crate) log: Vec<String>,
+    /// Names of revisions, for readable logs.
+    names: BTreeMap<String, String>,
+    resource_version: i64,
+    published: BTreeMap<String, Epoch>,
+}
+
+pub(crate) fn version(version: &str, store: &str) -> ModelVersionSpec {
+    ModelVersionSpec {
+        model: "digits".into(),
+        version: version.into(),
+        manifest_digest: Sha256Digest::of(version),
+        size_bytes: 1000,
+        store_ref: ObjectName::new(store),
+    }
+}
+
+pub(crate) fn selection(words: &[String]) -> ClusterSelection {
+    let providers = words.iter().filter_map(|word| word.parse().ok()).collect();
+    let clusters = words.iter().filter(|w| w.parse::<Provider>().is_err());
+    ClusterSelection {
+        providers,
+        clusters: clusters.cloned().collect(),
+    }
+}
+
+impl Sim {
+    /// Members are named; a name begins with its provider.
+    pub(crate) fn new(members: &[&str]) -> Self {
+        let mut world = World {
+            now: Timestamp::from_second(1_000_000).unwrap(),
+            term: 1,
+            timings: Timings::default(),
+            deployment: DeploymentFacts {
+                name: "digits".into(),
+                namespace: "default".into(),
+                generation: 0,
+                spec: ModelDeploymentSpec {
+                    model_version_ref: ObjectName::new("digits-v0"),
+                    container: Container {
+                        image: "r/mcserve@sha256:0".into(),
+                        args: vec![],
+                        env: vec![],
+                        resources: None,
+                    },
+                    replicas: 1,
+                    placement: ClusterSelection::default(),
+                    scope: None,
+                },
+                status: ModelDeploymentStatus::default(),
+                requested_by: None,
+            },
+            model_version: None,
+            records: BTreeMap::new(),
+            rollouts: vec![],
+            policy: None,
+            members: BTreeMap::new(),
+            stores: BTreeMap::new(),
+            replicas: BTreeMap::new(),
+        };
+        for name in members {
+            let provider: Provider = name.split('-').next().unwrap().parse().unwrap();
+            let store = provider.to_string();
+            let usable = Ok("key1".to_owned());
+            let facts = StoreFacts { provider, usable };
+            world.stores.insert(store.clone(), facts);
+            let facts = MemberFacts {
+                provider,
+                store,
+                gateway: Some(format!("{name}.gateway:80")),
+                sight: Sight::Seen(Box::default()),
+                applied_since: None,
+                running_since: None,
+                refused: None,
+                probe: None,
+            };
+            world.members.insert((*name).to_owned(), facts);
+        }
+        let names = || members.iter().map(|name| (*name).to_owned());
+        Self {
+            world,
+            memory: Memory::default(),
+            faults: names().map(|name| (name, Faults::default())).collect(),
+            truth: names().map(|name| (name, MemberView::default())).collect(),
+            copies: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            log: vec![],
+            names: BTreeMap::new(),
+            resource_version: 1,
+            published: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, name: &str, store: &str) {
+        self.versions.insert(name.to_owned(), version(name, store));
+        let key = (store.to_owned(), name.to_owned());
+        self.copies.insert(key, ReplicaState::Verified);
+    }
+
+    /// A user asks for a version, with a placement if there is none, and a scope.
+    pub(crate) fn rollout(&mut self, version: &str, clouds: Option<&[String]>) {
+        let deployment = &mut self.world.deployment;
+        deployment.generation += 1;
+        deployment.requested_by = Some(format!("user{}", deployment.generation));
+        deployment.spec.model_version_ref = ObjectName::new(format!("digits-{version}"));
+        let placement = &mut deployment.spec.placement;
+        if *placement == ClusterSelection::default() {
+            let all: Vec<_> = self.truth.keys().cloned().collect();
+            *placement = clouds.map_or_else(|| selection(&all), selection);
+        }
+        deployment.spec.scope = clouds.map(selection);
+    }
+
+    pub(crate) fn weights(&mut self, weights: &[(String, i32)]) {
+        if let Some(policy) = &mut self.world.policy {
+            policy.generation += 1;
+            let entry = |(cluster, weight): &(String, i32)| ClusterWeight {
+                cluster: cluster.clone(),
+                weight: *weight,
+            };
+            policy.spec.weights = weights.iter().map(entry).collect();
+        }
+    }
+
+    /// A new leader, who remembers nothing.
+    pub(crate) fn restart(&mut self) {
+        self.memory = Memory::default();
+        self.world.term += 1;
+    }
+
+    /// Observe, plan, execute, status, then let the world go on by a second. Returns
+    /// the plan.
+    pub(crate) fn pass(&mut self) -> Plan {
+        self.pass_until(usize::MAX)
+    }
+
+    /// The same, with a crash after `effects` effects: what follows is not done, and no
+    /// status is written.
+    pub(crate) fn pass_until(&mut self, effects: usize) -> Plan {
+        self.observe();
+        let plan = plan(&self.world);
+        let before = self.world.clone();
+        for action in plan.actions.iter().take(effects) {
+            self.execute(&before, action);
+        }
+        if effects >= plan.actions.len() {
+            self.memory.note(&plan, self.world.now);
+            self.write_status(&before, &plan);
+        }
+        self.tick();
+        plan
+    }
+
+    /// Passes until nothing changes, at most `limit`.
+    pub(crate) fn settle(&mut self, limit: usize) -> Plan {
+        for _ in 0..limit {
+            let plan = self.pass();
+            if !plan.is_moving() {
+                // What is seen now may need one more look at what was just written.
+                let again = self.pass();
+                if !again.is_moving() {
+                    return again;
+                }
+            }
+        }
+        self.observe();
+        plan(&self.world)
+    }
+
+    fn observe(&mut self) {
+        let name = self.world.deployment.spec.model_version_ref.name.clone();
+        let version = name.strip_prefix("digits-").unwrap_or_default();
+        self.world.model_version = self.versions.get(version).cloned();
+        for (name, member) in &mut self.world.members {
+            let faults = &self.faults[name];
+            member.gateway = (!faults.no_gateway).then(|| format!("{name}.gateway:80"));
+            member.probe = None;
+            member.sight = if faults.lost {
+                Sight::Unknown {
+                    reason: Reason::Unreachable,
+                    message: "no answer in 5 s".into(),
+                }
+            } else {
+                let mut view = self.truth[name].clone();
+                let of_target = |job: &TransferFacts| job.name.ends_with(&format!("-{version}"));
+                view.transfers.retain(of_target);
+                Sight::Seen(Box::new(view))
+            };
+        }
+        self.memory.recall(&mut self.world);
+        self.world.replicas.clear();
+        for wanted in replicas_wanted(&self.world) {
+            let silent = self.faults.iter().any(|(name, faults)| {
+                faults.store_silent && self.world.members[name].store == wanted.store
+            });
+            let key = (wanted.store.clone(), wanted.version.clone());
+            let state = self.copies.get(&key).copied();
+            let state = if silent {
+                ReplicaState::Unknown
+            } else {
+                state.unwrap_or(ReplicaState::Missing)
+            };
+            let verified = state == ReplicaState::Verified;
+            let facts = ReplicaFacts {
+                state,
+                verified_bytes: if verified { 1000 } else { 0 },
+                reason: Reason::StoreUnreachable,
+                message: format!("{state:?}"),
+            };
+            self.world
+                .replicas
+                .insert((wanted.store, wanted.digest), facts);
+        }
+        for wanted in probes_wanted(&self.world) {
+            let ok = !self.faults[&wanted.cluster].probe;
+            let member = self.world.members.get_mut(&wanted.cluster).unwrap();
+            member.probe = Some(ProbeFacts {
+                revision: wanted.revision,
+                ok,
+                message: if ok {
+                    "ok".into()
+                } else {
+                    "answered 500".into()
+                },
+            });
+        }
+    }
+
+    fn execute(&mut self, before: &World, action: &Action) {
+        let line = self.describe(action);
+        self.log.push(line);
+        self.check(before, action);
+        match action {
+            Action::RecordRevision { revision, record } => {
+                self.names.insert(revision.clone(), record.version.clone());
+                self.world.records.insert(revision.clone(), record.clone());
+            }
+            Action::CreateRollout { name, spec } => self.world.rollouts.push(RolloutFacts {
+                name: name.clone(),
+                spec: spec.clone(),
+                status: mcdeploy_api::ModelRolloutStatus::default(),
+            }),
+            Action::CreatePolicy { name } => {
+                self.world.policy = Some(PolicyFacts {
+                    name: name.clone(),
+                    generation: 1,
+                    resource_version: self.resource_version.to_string(),
+                    spec: TrafficPolicySpec {
+                        deployment_ref: BackendRef { name: name.clone() },
+                        weights: vec![],
+                        repeatable: true,
+                    },
+                    status: TrafficPolicyStatus::default(),
+                });
+            }
+            Action::StartTransfer(start) => {
+                let view = self.truth.get_mut(&start.cluster).unwrap();
+                view.transfers.push(TransferFacts {
+                    name: format!("to-{}-{}", start.target, start.record.version),
+                    target: start.target.clone(),
+                    state: TransferState::Running,
+                });
+            }
+            Action::DeleteTransfer { cluster, name } => {
+                let view = self.truth.get_mut(cluster).unwrap();
+                view.transfers.retain(|job| job.name != *name);
+            }
+            Action::ApplyRevision {
+                cluster,
+                revision,
+                replicas,
+            } => {
+                let view = self.truth.get_mut(cluster).unwrap();
+                let objects = view.revisions.entry(revision.clone()).or_default();
+                *objects = ObjectFacts {
+                    input_hash: Some(input_hash(revision, *replicas, "key1")),
+                    replicas: *replicas,
+                    ..objects.clone()
+                };
+            }
+            Action::DeleteRevision { cluster, revision } => {
+                let view = self.truth.get_mut(cluster).unwrap();
+                view.revisions.remove(revision);
+            }
+            Action::DecideTraffic(decide) => {
+                let policy = self.world.policy.as_mut().unwrap();
+                assert_eq!(policy.resource_version, decide.resource_version);
+                assert!(decide.status.epoch > policy.status.epoch, "the epoch rises");
+                policy.status = decide.status.clone();
+                self.resource_version += 1;
+                policy.resource_version = self.resource_version.to_string();
+            }
+            Action::PublishSnapshot { cluster, spec } => {
+                let last = self.published.insert(cluster.clone(), spec.epoch);
+                let again = self.truth[cluster].snapshot.is_none() && last == Some(spec.epoch);
+                assert!(
+                    last < Some(spec.epoch) || again,
+                    "the epoch rises in {cluster}"
+                );
+                let view = self.truth.get_mut(cluster).unwrap();
+                let applied = view.snapshot.take().map_or(vec![], |old| old.applied);
+                let spec = spec.clone();
+                view.snapshot = Some(SnapshotFacts { spec, applied });
+            }
+        }
+    }
+
+    /// The invariants, at the moment of each effect.
+    fn check(&self, before: &World, action: &Action) {
+        if let Some(cluster) = action.cluster() {
+            assert!(
+                !self.faults[cluster].lost,
+                "{action:?} in a cluster not seen"
+            );
+        }
+        match action {
+            Action::PublishSnapshot { cluster, spec } => {
+                let member = &before.members[cluster];
+                let sum: i32 = spec.revisions.iter().map(|route| route.weight).sum();
+                assert!(sum == 100 || sum == 0, "weights of {cluster} sum to {sum}");
+                let old = self.truth[cluster].snapshot.as_ref();
+                let had = |revision: &str| {
+                    let mut routes = old.iter().flat_map(|old| &old.spec.revisions);
+                    let route = routes.find(|route| route.revision == revision);
+                    route.map_or(0, |route| route.weight)
+                };
+                for route in &spec.revisions {
+                    if route.weight <= had(&route.revision) {
+                        continue;
+                    }
+                    let rows = &before.deployment.status.clusters;
+                    let row = rows.iter().find(|row| row.cluster == *cluster);
+                    let served = row.and_then(|row| row.revision.as_ref());
+                    if old.is_none() && served == Some(&route.revision) {
+                        // Somebody deleted the snapshot of what had been probed.
+                        continue;
+                    }
+                    let probe = member.probe.as_ref().expect("raised without a probe");
+                    assert!(probe.ok && probe.revision == route.revision);
+                    let copy = (member.store.clone(), route.version.clone());
+                    assert_eq!(self.copies.get(&copy), Some(&ReplicaState::Verified));
+                }
+                let took = old.is_some_and(|s| s.spec.revisions.iter().any(|r| r.weight > 0));
+                assert!(!took || sum == 100, "{cluster} loses all of its weight");
+                for (other, faults) in &self.faults {
+                    let region = |spec: &mcdeploy_api::RoutingSnapshotSpec| {
+                        let mut regions = spec.regions.iter();
+                        regions.find(|region| region.cluster == *other).cloned()
+                    };
+                    let (was, is) = (old.and_then(|old| region(&old.spec)), region(spec));
+                    if faults.lost && other != cluster {
+                        assert_eq!(was.is_some(), is.is_some(), "{other} is not seen");
+                        let raised = is.map(|r| r.weight) > was.map(|r| r.weight);
+                        assert!(!raised, "{other} is not seen and its weight rises");
+                    }
+                }
+                let told = self.world.policy.as_ref().unwrap().status.epoch;
+                assert_eq!(told, Some(spec.epoch), "stored before it is published");
+            }
+            Action::ApplyRevision {
+                cluster, revision, ..
+            } => {
+                let version = self.names[revision].clone();
+                let copy = (before.members[cluster].store.clone(), version);
+                assert_eq!(self.copies.get(&copy), Some(&ReplicaState::Verified));
+            }
+            Action::DeleteRevision { cluster, revision } => {
+                let view = &self.truth[cluster];
+                let mut routes = view.snapshot.iter().flat_map(|s| &s.spec.revisions);
+                assert!(!routes.any(|route| route.revision == *revision));
+            }
+            Action::RecordRevision { .. }
+            | Action::CreateRollout { .. }
+            | Action::CreatePolicy { .. }
+            | Action::StartTransfer(_)
+            | Action::DeleteTransfer { .. }
+            | Action::DecideTraffic(_) => {}
+        }
+    }
+
+    fn write_status(&mut self, before: &World, plan: &Plan) {
+        let statuses = status(before, plan);
+        self.world.deployment.status = statuses.deployment;
+        for (name, status) in statuses.rollouts {
+            let mut all = self.world.rollouts.iter_mut();
+            if let Some(rollout) = all.find(|rollout| rollout.name == name) {
+                rollout.status = status;
+            }
+        }
+        if let (Some(policy), Some(status)) = (&mut self.world.policy, statuses.policy) {
+            policy.status = status;
+        }
+    }
+
+    /// Pods start, gateways read, transfers end, time passes.
+    fn tick(&mut self) {
+        self.world.now += SignedDuration::from_secs(1);
+        let mut arrived = BTreeSet::new();
+        for (name, view) in &mut self.truth {
+            let faults = &self.faults[name];
+            for objects in view.revisions.values_mut() {
+                // Pods that run go on; a fault keeps new ones from starting.
+                objects.problem = faults.pods.filter(|_| objects.ready == 0).map(|reason| {
+                    let message = format!("pod digits: {reason}");
+                    Problem { reason, message }
+                });
+                if objects.problem.is_none() {
+                    objects.ready = objects.replicas;
+                }
+            }
+            if let Some(snapshot) = view.snapshot.as_mut().filter(|_| !faults.gateway_deaf) {
+                let entry = AppliedEpoch {
+                    gateway: format!("gateway-{name}"),
+                    epoch: snapshot.spec.epoch,
+                    hash: snapshot.spec.hash.clone(),
+                    refused: None,
+                };
+                snapshot.applied = vec![entry];
+            }
+            for job in &mut view.transfers {
+                if job.state != TransferState::Running {
+                    continue;
+                }
+                if faults.transfers {
+                    job.state = TransferState::Failed {
+                        at: Some(self.world.now),
+                        message: "connection reset".into(),
+                    };
+                } else {
+                    let at = Some(self.world.now);
+                    job.state = TransferState::Succeeded { at };
+                    let version = job.name.rsplit('-').next().unwrap_or_default();
+                    arrived.insert((job.target.clone(), version.to_owned()));
+                }
+            }
+        }
+        for (store, version) in arrived {
+            let copy = self.copies.entry((store, version));
+            let copy = copy.or_insert(ReplicaState::Missing);
+            if *copy == ReplicaState::Missing {
+                *copy = ReplicaState::Verified;
+            }
+        }
+    }
+
+    fn name(&self, revision: &str) -> String {
+        self.names.get(revision).cloned().unwrap_or("?".into())
+    }
+
+    fn describe(&self, action: &Action) -> String {
+        match action {
+            Action::RecordRevision { record, .. } => format!("hub: record {}", record.version),
+            Action::CreateRollout { name, spec } => {
+                let waves = spec.waves.iter().map(|wave| wave.clusters.join("+"));
+                let waves = waves.collect::<Vec<_>>().join(", ");
+                format!("hub: rollout {name} to {} in [{waves}]", spec.to_version)
+            }
+            Action::CreatePolicy { name } => format!("hub: policy {name}"),
+            Action::StartTransfer(start) => format!(
+                "{}: transfer {} from {} to {}",
+                start.cluster, start.record.version, start.source, start.target
+            ),
+            Action::DeleteTransfer { cluster, name } => {
+                format!("{cluster}: remove transfer {name}")
+            }
+            Action::ApplyRevision {
+                cluster,
+                revision,
+                replicas,
+            } => format!("{cluster}: apply {} x{replicas}", self.name(revision)),
+            Action::DeleteRevision { cluster, revision } => {
+                format!("{cluster}: remove {}", self.name(revision))
+            }
+            Action::DecideTraffic(decide) => {
+                let weights = decide.status.weights.iter();
+                let weights = weights.map(|w| format!("{}={}", w.cluster, w.weight));
+                format!(
+                    "hub: decide {} {}",
+                    decide.status.epoch.unwrap(),
+                    weights.collect::<Vec<_>>().join(" ")
+                )
+            }
+            Action::PublishSnapshot { cluster, spec } => {
+                let local = spec.revisions.iter();
+                let local = local.map(|r| format!("{}={}", r.version, r.weight));
+                let regions = spec.regions.iter().map(|r| {
+                    let serves = r.revisions.iter().map(|id| self.name(id));
+                    let serves = serves.collect::<Vec<_>>().join("+");
+                    format!("{}({serves}):{}", r.cluster, r.weight)
+                });
+                let weight = spec.local_weight.map(|w| format!(" local {w}"));
+                format!(
+                    "{cluster}: publish {} [{}] others [{}]{}",
+                    spec.epoch,
+                    local.collect::<Vec<_>>().join(" "),
+                    regions.collect::<Vec<_>>().join(" "),
+                    weight.unwrap_or_default()
+                )
+            }
+        }
+    }
+
+    /// Rows, conditions and rollouts, for people.
+    pub(crate) fn show(&self) -> Vec<String> {
+        let status = &self.world.deployment.status;
+        let mut lines = vec![format!(
+            "serving {}",
+            status.serving_clusters.as_deref().unwrap_or("-")
+        )];
+        for row in &status.clusters {
+            lines.push(format!(
+                "  {} reachable={} {} next={} {}/{} weight={} bytes={} {}: {}",
+                row.cluster,
+                row.reachable,
+                row.version.as_deref().unwrap_or("-"),
+                row.next_revision
+                    .as_ref()
+                    .map_or("-".into(), |id| self.name(id)),
+                row.ready_replicas,
+                row.desired_replicas,
+                row.weight,
+                row.artifact_bytes,
+                row.reason,
+                row.message
+            ));
+        }
+        let list = |lines: &mut Vec<String>, conditions: &[mcdeploy_api::Condition]| {
+            for c in conditions {
+                lines.push(format!(
+                    "  {}={} {}: {}",
+                    c.type_, c.status, c.reason, c.message
+                ));
+            }
+        };
+        list(&mut lines, &status.conditions);
+        for rollout in &self.world.rollouts {
+            lines.push(rollout.name.clone());
+            list(&mut lines, &rollout.status.conditions);
+        }
+        if let Some(policy) = &self.world.policy {
+            lines.push(format!("policy {}", policy.name));
+            list(&mut lines, &policy.status.conditions);
+        }
+        lines
+    }
+}
