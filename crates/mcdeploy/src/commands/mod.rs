@@ -1,0 +1,61 @@
+//! One file per command.
+
+mod clusters_ls;
+mod get;
+mod init;
+mod push;
+mod reference;
+mod rollout;
+mod status;
+mod version;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args::{ClustersCommand, Command},
+    environment::Environment,
+    exit::{ExitStatus, Failure},
+    printer::Printer,
+};
+
+/// Runs a command. Cancelling it ends it at the next wait.
+pub(crate) async fn run(
+    command: Command,
+    environment: &Environment,
+    printer: &Printer,
+    cancel: &CancellationToken,
+) -> anyhow::Result<ExitStatus> {
+    match command {
+        Command::Init(args) => init::init(&args, printer),
+        Command::Reference => reference::reference(printer),
+        // These two say themselves what an interruption leaves behind.
+        Command::Push(args) => Box::pin(push::push(&args, printer, cancel)).await,
+        Command::Rollout(args) => {
+            Box::pin(rollout::rollout(&args, environment, printer, cancel)).await
+        }
+        Command::Status(args) => unless(cancel, status::status(&args, printer)).await,
+        Command::Get(args) => unless(cancel, get::get(&args, printer)).await,
+        Command::Clusters(ClustersCommand::Ls(args)) => {
+            unless(cancel, clusters_ls::clusters_ls(&args, printer)).await
+        }
+        Command::Version(args) => unless(cancel, version::version(&args, printer)).await,
+    }
+}
+
+async fn unless(
+    cancel: &CancellationToken,
+    work: impl Future<Output = anyhow::Result<ExitStatus>>,
+) -> anyhow::Result<ExitStatus> {
+    match cancel.run_until_cancelled(Box::pin(work)).await {
+        Some(result) => result,
+        None => Ok(ExitStatus::Interrupted),
+    }
+}
+
+/// The end of a command that was interrupted before it changed anything.
+fn interrupted() -> anyhow::Error {
+    Failure::new(ExitStatus::Interrupted, "interrupted; nothing was applied").into()
+}
+
+#[cfg(test)]
+pub(crate) use init::template as init_template;

@@ -1,0 +1,52 @@
+//! What the process finds around it, read once. Variables that stand for a flag
+//! (`MCDEPLOY_*`) are read with the flags, in [`crate::args`]; `KUBECONFIG` is read by
+//! the Kubernetes client.
+
+use std::io::IsTerminal;
+
+/// What the process finds around it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment {
+    /// `user@host`, as well as it can be told.
+    pub(crate) user_at_host: String,
+    /// `NO_COLOR` is set and not empty.
+    pub(crate) no_color: bool,
+    /// `CLICOLOR_FORCE` is set and not `0`.
+    pub(crate) force_color: bool,
+    /// Stdout is a terminal that understands escapes.
+    pub(crate) stdout_is_terminal: bool,
+    /// Stderr is a terminal that understands escapes.
+    pub(crate) stderr_is_terminal: bool,
+}
+
+impl Environment {
+    /// Reads all of it.
+    pub(crate) fn read() -> Self {
+        let smart = variable("TERM").is_none_or(|term| term != "dumb");
+        let user = variable("USER").or_else(|| variable("LOGNAME"));
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .ok()
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .or_else(|| variable("HOSTNAME"));
+        Self {
+            user_at_host: format!(
+                "{}@{}",
+                user.as_deref().unwrap_or("unknown"),
+                host.as_deref().unwrap_or("unknown")
+            ),
+            no_color: variable("NO_COLOR").is_some(),
+            force_color: variable("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
+            stdout_is_terminal: smart && std::io::stdout().is_terminal(),
+            stderr_is_terminal: smart && std::io::stderr().is_terminal(),
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment is read here, once"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,300 @@
+//! `mcdeploy.yaml`: found by walking up, parsed strictly.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use mcdeploy_api::{EnvVar, ResourceRequirements};
+use serde::Deserialize;
+
+use crate::{
+    exit::{ExitStatus, Failure},
+    image::Mirror,
+    names::ModelName,
+};
+
+/// Name of the file.
+pub(crate) const FILE_NAME: &str = "mcdeploy.yaml";
+
+/// What `mcdeploy.yaml` says. Every field but the model may be left out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Project {
+    /// Name of the model, and of its deployment.
+    pub(crate) model: ModelName,
+    /// Namespace of the hub.
+    #[serde(default)]
+    pub(crate) namespace: Option<String>,
+    /// Directory that holds a directory per version; relative to the file.
+    #[serde(default)]
+    pub(crate) dir: Option<PathBuf>,
+    /// Image of the model server.
+    #[serde(default)]
+    pub(crate) image: Option<String>,
+    /// The rest of the container.
+    #[serde(default)]
+    pub(crate) container: ContainerSection,
+    /// Pods per member cluster.
+    #[serde(default)]
+    pub(crate) replicas: Option<Replicas>,
+    /// Whether a request that was not answered may be sent again elsewhere.
+    #[serde(default = "yes")]
+    pub(crate) repeatable: bool,
+    /// Weights of member clusters; empty: every region serves its own requests.
+    #[serde(default)]
+    pub(crate) weights: BTreeMap<String, Weight>,
+    /// `ArtifactStore` that `push` uploads to.
+    #[serde(default)]
+    pub(crate) store: Option<String>,
+    /// Where this program looks up tags of a registry, by the registry's name.
+    #[serde(default)]
+    pub(crate) registry_mirrors: BTreeMap<String, Mirror>,
+}
+
+/// The container without its image.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct ContainerSection {
+    /// Arguments.
+    pub(crate) args: Vec<String>,
+    /// Environment, in order.
+    pub(crate) env: Vec<EnvVar>,
+    /// Requests and limits.
+    pub(crate) resources: Option<ResourceRequirements>,
+}
+
+/// Pods per member cluster, 1 to 1000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub(crate) struct Replicas(pub(crate) i32);
+
+/// A weight, 0 to 1000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub(crate) struct Weight(pub(crate) i32);
+
+fn yes() -> bool {
+    true
+}
+
+fn within(value: i64, least: i32, most: i32, what: &str) -> Result<i32, String> {
+    let fits = i32::try_from(value).ok();
+    fits.filter(|value| (least..=most).contains(value))
+        .ok_or_else(|| format!("{what} is {value}: expected {least} to {most}"))
+}
+
+impl TryFrom<i64> for Replicas {
+    type Error = String;
+
+    fn try_from(value: i64) -> Result<Self, String> {
+        within(value, 1, 1000, "replicas").map(Self)
+    }
+}
+
+impl TryFrom<i64> for Weight {
+    type Error = String;
+
+    fn try_from(value: i64) -> Result<Self, String> {
+        within(value, 0, 1000, "a weight").map(Self)
+    }
+}
+
+/// A project file that was found.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// Where.
+    pub(crate) path: PathBuf,
+    /// What it says.
+    pub(crate) project: Project,
+}
+
+impl Found {
+    /// The directory of a version's directories.
+    pub(crate) fn dir(&self) -> Option<PathBuf> {
+        let base = self.path.parent().unwrap_or(Path::new("."));
+        self.project.dir.as_ref().map(|dir| base.join(dir))
+    }
+}
+
+/// Reads the file that `--config` names, or the nearest one at `start` or above.
+pub(crate) fn find(named: Option<&Path>, start: &Path) -> Result<Option<Found>, Failure> {
+    let path = match named {
+        Some(path) => path.to_owned(),
+        None => match nearest(start) {
+            Some(path) => path,
+            None => return Ok(None),
+        },
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        let status = ExitStatus::Usage;
+        Failure::new(status, format!("cannot read {}: {error}", path.display()))
+    })?;
+    let project = parse(&path, &text)?;
+    Ok(Some(Found { path, project }))
+}
+
+fn nearest(start: &Path) -> Option<PathBuf> {
+    let candidates = start.ancestors().map(|dir| dir.join(FILE_NAME));
+    candidates.into_iter().find(|path| path.is_file())
+}
+
+/// Parses the text of a project file. Errors have file, line, column, what was
+/// expected and the lines around.
+pub(crate) fn parse(path: &Path, text: &str) -> Result<Project, Failure> {
+    serde_saphyr::from_str(text).map_err(|error| {
+        let name = path.display().to_string();
+        let rendered = error.render_with_options(serde_saphyr::render_options! {
+            formatter: &serde_saphyr::UserMessageFormatter,
+            source_name: Some(&name),
+        });
+        let place = match error.location() {
+            Some(at) => format!("{name}:{}:{}", at.line(), at.column()),
+            None => name,
+        };
+        Failure::new(
+            ExitStatus::Usage,
+            format!("{place}: {}", without_repeats(&rendered)),
+        )
+        .hint("`mcdeploy init` in an empty directory writes a file with every field explained")
+    })
+}
+
+/// The parser says place and message twice, around the lines of the file: once is
+/// enough.
+fn without_repeats(rendered: &str) -> String {
+    let (first, snippet) = rendered
+        .trim_end()
+        .split_once('\n')
+        .unwrap_or((rendered.trim_end(), ""));
+    let message = first.strip_prefix("error: ").unwrap_or(first);
+    let message = match message
+        .strip_prefix("line ")
+        .and_then(|rest| rest.split_once(": "))
+    {
+        Some((_, message)) => message,
+        None => message,
+    };
+    let readable = message.replace("invalid i64", "expected a whole number");
+    let lines = snippet
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("-->"));
+    let lines = lines.map(|line| line.trim_end_matches(message).trim_end());
+    let lines: Vec<&str> = lines.collect();
+    if lines.is_empty() {
+        return readable;
+    }
+    format!("{readable}\n{}", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        parse(Path::new("mcdeploy.yaml"), text).map_or_else(
+            |failure| failure.to_string(),
+            |project| format!("accepted: {project:?}"),
+        )
+    }
+
+    #[test]
+    fn errors_name_file_line_column_and_what_was_expected() {
+        let cases = [
+            ("unknown field", "model: digits\nimgae: a/b:c\n"),
+            ("no model", "image: a/b:c\n"),
+            ("empty", ""),
+            ("bad name", "model: Digits!\n"),
+            ("wrong type", "model: digits\nreplicas: many\n"),
+            ("out of range", "model: digits\nreplicas: 0\n"),
+            (
+                "weight out of range",
+                "model: digits\nweights:\n  aws: 1001\n",
+            ),
+            (
+                "nested unknown",
+                "model: digits\ncontainer:\n  args: []\n  command: [a]\n",
+            ),
+            (
+                "mirror without scheme",
+                "model: digits\nregistryMirrors:\n  r.test: 10.0.0.1:5000\n",
+            ),
+            ("twice", "model: digits\nmodel: letters\n"),
+            ("tab", "model: digits\ncontainer:\n\targs: []\n"),
+            ("list", "- model\n"),
+        ];
+        let all = cases.map(|(name, text)| format!("## {name}\n{}\n", shown(text)));
+        insta::assert_snapshot!(all.join("\n"));
+    }
+
+    #[test]
+    fn every_field_is_read() {
+        let text = "
+model: digits
+namespace: serving
+dir: ./models
+image: registry.test:5000/mcserve:dev
+container:
+  args: [--workers, \"2\"]
+  env: [{name: A, value: b}]
+  resources: {requests: {cpu: 500m}, limits: {memory: 1Gi}}
+replicas: 3
+repeatable: false
+weights: {aws: 1, gcp: 0}
+store: aws
+registryMirrors: {\"registry.test:5000\": \"http://10.203.0.10:5000\"}
+";
+        let project = parse(Path::new("mcdeploy.yaml"), text).unwrap();
+        assert_eq!(project.replicas, Some(Replicas(3)));
+        assert_eq!(project.container.args, ["--workers", "2"]);
+        assert!(!project.repeatable);
+        assert_eq!(project.weights["gcp"], Weight(0));
+        assert_eq!(project.registry_mirrors.len(), 1);
+    }
+
+    #[test]
+    fn the_nearest_file_above_is_found() {
+        let root = tempfile::tempdir().unwrap();
+        let deep = root.path().join("a/b");
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::write(root.path().join(FILE_NAME), "model: outer\ndir: m\n").unwrap();
+        let found = find(None, &deep).unwrap().unwrap();
+        assert_eq!(found.project.model.as_str(), "outer");
+        assert_eq!(found.dir(), Some(root.path().join("m")));
+        std::fs::write(root.path().join("a").join(FILE_NAME), "model: inner\n").unwrap();
+        let found = find(None, &deep).unwrap().unwrap();
+        assert_eq!(found.project.model.as_str(), "inner");
+        let error = find(Some(Path::new("/nowhere.yaml")), &deep).unwrap_err();
+        assert!(
+            error.to_string().starts_with("cannot read /nowhere.yaml"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_init_writes_is_accepted_also_with_every_line_in_force() {
+        let model = "digits".parse().unwrap();
+        let text = crate::commands::init_template(&model);
+        parse(Path::new("mcdeploy.yaml"), &text).unwrap();
+        let is_setting = |line: &str| {
+            let inner = line.strip_prefix("# ").unwrap_or_default();
+            let key = inner.trim_start().trim_start_matches("- ");
+            inner.starts_with("  ")
+                || key.split_once(':').is_some_and(|(key, _)| {
+                    key.starts_with(char::is_lowercase) && key.chars().all(char::is_alphabetic)
+                })
+        };
+        let uncomment = |line: &str| {
+            if is_setting(line) {
+                line[2..].to_owned()
+            } else {
+                line.to_owned()
+            }
+        };
+        let all: Vec<String> = text.lines().map(uncomment).collect();
+        let project = parse(Path::new("mcdeploy.yaml"), &all.join("\n")).unwrap();
+        assert_eq!(project.replicas, Some(Replicas(2)));
+        assert_eq!(project.weights.len(), 2);
+        assert!(project.container.resources.is_some());
+    }
+}

@@ -1,0 +1,566 @@
+//! The program against a real API server with our CRDs, and no operator: the test plays
+//! the operator where a rollout has to end.
+
+use std::{
+    io::Write,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ListParams, Patch, PatchParams, PostParams},
+};
+use mcdeploy_api::{
+    MemberCluster, ModelDeployment, ModelRollout, ModelVersion, TrafficPolicy, all_crds,
+    names::ANNOTATION_REQUESTED_BY,
+};
+use mcdeploy_sandbox::testing::TestApiServer;
+use serde_json::{Value, json};
+
+const IMAGE: &str =
+    "registry.test/mcserve@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+struct World {
+    server: TestApiServer,
+    client: Client,
+    dir: tempfile::TempDir,
+}
+
+impl World {
+    async fn start() -> Self {
+        let server = TestApiServer::start().await.unwrap();
+        let client = server.client().await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("kubeconfig"), server.kubeconfig()).unwrap();
+        let world = Self {
+            server,
+            client,
+            dir,
+        };
+        world.install_crds().await;
+        for (name, provider) in [("aws", "aws"), ("azure", "azure"), ("gcp", "gcp")] {
+            world.create_member(name, provider).await;
+        }
+        for version in ["v2", "v3"] {
+            world.create_version(version).await;
+        }
+        world.project(&format!("model: digits\nimage: {IMAGE}\n"));
+        world
+    }
+
+    async fn install_crds(&self) {
+        let crds: Api<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> =
+            Api::all(self.client.clone());
+        for crd in all_crds() {
+            crds.create(&PostParams::default(), &crd).await.unwrap();
+        }
+        for crd in all_crds() {
+            let name = crd.name_any();
+            let established = kube::runtime::conditions::is_crd_established();
+            let wait = kube::runtime::wait::await_condition(crds.clone(), &name, established);
+            tokio::time::timeout(Duration::from_secs(20), wait)
+                .await
+                .unwrap()
+                .unwrap();
+        }
+    }
+
+    async fn create_member(&self, name: &str, provider: &str) {
+        let object = serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "spec": {
+                "provider": provider, "region": "r-1",
+                "access": {"kubeconfigSecretRef": {"name": format!("cluster-{name}")}},
+                "artifactStoreRef": {"name": provider},
+            },
+        }));
+        let members: Api<MemberCluster> = Api::all(self.client.clone());
+        members
+            .create(&PostParams::default(), &object.unwrap())
+            .await
+            .unwrap();
+    }
+
+    async fn create_version(&self, version: &str) {
+        let digest = mcdeploy_api::Sha256Digest::of(version);
+        let object = serde_json::from_value(json!({
+            "metadata": {"name": format!("digits-{version}")},
+            "spec": {
+                "model": "digits", "version": version, "manifestDigest": digest,
+                "sizeBytes": 1000, "storeRef": {"name": "aws"},
+            },
+        }));
+        let versions: Api<ModelVersion> = self.namespaced();
+        versions
+            .create(&PostParams::default(), &object.unwrap())
+            .await
+            .unwrap();
+    }
+
+    fn namespaced<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), "default")
+    }
+
+    fn project(&self, text: &str) {
+        std::fs::write(self.dir.path().join("mcdeploy.yaml"), text).unwrap();
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        command(self.dir.path(), args)
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        Ran::of(self.command(args).output().unwrap())
+    }
+
+    fn spawn(&self, args: &[&str]) -> Child {
+        let mut command = self.command(args);
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    async fn deployment(&self) -> Option<ModelDeployment> {
+        self.namespaced().get_opt("digits").await.unwrap()
+    }
+
+    /// What an operator would write for the current generation.
+    async fn play_operator(&self, generation: i64, complete: bool, steps: &[(&str, &str)]) {
+        let name = format!("digits-{generation}");
+        let rollouts: Api<ModelRollout> = self.namespaced();
+        let waves: Vec<Value> = steps
+            .iter()
+            .map(|step| json!({"clusters": [step.0]}))
+            .collect();
+        let rollout = json!({
+            "apiVersion": "mcdeploy.dev/v1alpha1", "kind": "ModelRollout",
+            "metadata": {"name": name},
+            "spec": {
+                "deploymentRef": {"name": "digits"}, "deploymentGeneration": generation,
+                "toRevision": "0123456789", "toVersion": "v3", "waves": waves,
+            },
+        });
+        let params = PatchParams::apply("test-operator").force();
+        rollouts
+            .patch(&name, &params, &Patch::Apply(&rollout))
+            .await
+            .unwrap();
+        let steps: Vec<Value> = steps
+            .iter()
+            .map(|(cluster, state)| {
+                json!({"cluster": cluster, "state": state, "reason": "ImagePullFailed", "message": "as played"})
+            })
+            .collect();
+        let condition = json!({
+            "type": "Complete", "status": if complete { "True" } else { "False" },
+            "reason": if complete { "AsDesired" } else { "Incomplete" }, "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        });
+        let status = json!({
+            "apiVersion": "mcdeploy.dev/v1alpha1", "kind": "ModelRollout",
+            "status": {"conditions": [condition], "steps": steps},
+        });
+        rollouts
+            .patch_status(&name, &params, &Patch::Apply(&status))
+            .await
+            .unwrap();
+    }
+
+    /// Waits until the deployment has a generation.
+    async fn generation(&self, least: i64) {
+        for _ in 0..100 {
+            let now = self.deployment().await.and_then(|d| d.metadata.generation);
+            if now >= Some(least) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the deployment never reached generation {least}");
+    }
+}
+
+fn command(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcdeploy"));
+    command.current_dir(dir).args(args);
+    command
+        .env_clear()
+        .env("KUBECONFIG", dir.join("kubeconfig"))
+        .env("USER", "ann");
+    command
+}
+
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ran {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    #[track_caller]
+    fn check(&self, code: i32, in_stderr: &str) -> &Self {
+        assert_eq!(
+            self.code, code,
+            "stdout: {}\nstderr: {}",
+            self.stdout, self.stderr
+        );
+        assert!(
+            self.stderr.contains(in_stderr),
+            "{in_stderr:?} is not in: {}",
+            self.stderr
+        );
+        self
+    }
+}
+
+fn wait(child: Child) -> Ran {
+    Ran::of(child.wait_with_output().unwrap())
+}
+
+fn interrupt(child: &Child) {
+    let status = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(status.unwrap().success());
+}
+
+/// One server for all: a start takes seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn rollouts_against_a_real_api_server() {
+    let world = World::start().await;
+    nothing_is_applied_for_a_wrong_request(&world).await;
+    first_rollout_is_placement_and_scope(&world).await;
+    later_rollout_sets_scope_only(&world).await;
+    outside_the_placement_is_refused(&world).await;
+    blocked_cluster_ends_the_wait(&world).await;
+    later_rollout_ends_the_wait(&world).await;
+    interruption_detaches(&world).await;
+    policy_follows_the_project_file(&world).await;
+    reading_commands(&world).await;
+    other_manager_is_a_conflict(&world).await;
+    silent_hub_is_told_at_once(&world);
+}
+
+async fn nothing_is_applied_for_a_wrong_request(world: &World) {
+    let rollout = |rest: &[&str]| {
+        let mut args = vec!["rollout"];
+        args.extend(rest);
+        world.run(&args)
+    };
+    rollout(&["--model", "v9", "--clouds", "aws"])
+        .check(5, "no version \"v9\"")
+        .check(5, "there are v2, v3");
+    rollout(&["--model", "v3", "--clouds", "asw"]).check(2, "did you mean \"aws\"?");
+    rollout(&["--model", "v3", "--clouds", "onprem"])
+        .check(5, "no member cluster is in cloud \"onprem\"");
+    rollout(&["--model", "v3", "--clusters", "awz"]).check(5, "did you mean \"aws\"?");
+    rollout(&["--model", "v3"]).check(2, "--clouds or --clusters must say where");
+    let closed = "registry.test/mcserve:dev";
+    let mirror = "registry.test=http://127.0.0.1:9";
+    rollout(&[
+        "--model",
+        "v3",
+        "--clouds",
+        "aws",
+        "--image",
+        closed,
+        "--registry-mirror",
+        mirror,
+    ])
+    .check(1, "cannot look it up at its mirror 127.0.0.1:9");
+    assert!(world.deployment().await.is_none());
+    let policies: Api<TrafficPolicy> = world.namespaced();
+    assert_eq!(
+        policies
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .len(),
+        0
+    );
+}
+
+async fn first_rollout_is_placement_and_scope(world: &World) {
+    let args = [
+        "rollout",
+        "--model",
+        "v2",
+        "--clouds",
+        "gcp,aws",
+        "--no-wait",
+        "-o",
+        "json",
+    ];
+    let ran = world.run(&args);
+    ran.check(0, "new deployment of digits v2")
+        .check(0, "gcp, then aws");
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(report["rollout"], "digits-1");
+    assert_eq!(report["image"], IMAGE);
+    let deployment = world.deployment().await.unwrap();
+    let spec = serde_json::to_value(&deployment.spec).unwrap();
+    assert_eq!(spec["placement"], json!({"providers": ["gcp", "aws"]}));
+    assert_eq!(spec["scope"], spec["placement"]);
+    assert_eq!(spec["replicas"], 1);
+    let by = &deployment.annotations()[ANNOTATION_REQUESTED_BY];
+    assert!(by.starts_with("ann@"), "{by}");
+}
+
+async fn later_rollout_sets_scope_only(world: &World) {
+    let child = world.spawn(&["rollout", "--model", "v3", "--clouds", "aws"]);
+    world.generation(2).await;
+    world.play_operator(2, false, &[("aws", "Running")]).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    world.play_operator(2, true, &[("aws", "Done")]).await;
+    let ran = wait(child);
+    ran.check(0, "left as they are: gcp").check(0, "aws: done");
+    assert!(ran.stdout.contains("digits-2 Complete"), "{}", ran.stdout);
+    let spec = serde_json::to_value(&world.deployment().await.unwrap().spec).unwrap();
+    assert_eq!(spec["placement"], json!({"providers": ["gcp", "aws"]}));
+    assert_eq!(spec["scope"], json!({"providers": ["aws"]}));
+    // The same again is complete at once, and is no new generation.
+    world
+        .run(&["rollout", "--model", "v3", "--clouds", "aws"])
+        .check(0, "");
+    assert_eq!(
+        world.deployment().await.unwrap().metadata.generation,
+        Some(2)
+    );
+}
+
+async fn outside_the_placement_is_refused(world: &World) {
+    world
+        .run(&["rollout", "--model", "v2", "--clouds", "azure"])
+        .check(2, "cloud \"azure\" is not in the placement of \"digits\"")
+        .check(2, "kubectl patch modeldeployment digits");
+    assert_eq!(
+        world.deployment().await.unwrap().metadata.generation,
+        Some(2)
+    );
+}
+
+async fn blocked_cluster_ends_the_wait(world: &World) {
+    let child = world.spawn(&["rollout", "--model", "v3", "--clouds", "gcp,aws"]);
+    world.generation(3).await;
+    world
+        .play_operator(3, false, &[("gcp", "Blocked"), ("aws", "Done")])
+        .await;
+    wait(child).check(1, "gcp: ImagePullFailed (as played)");
+    let ran = world.run(&[
+        "rollout",
+        "--model",
+        "v2",
+        "--clouds",
+        "aws",
+        "--timeout",
+        "1s",
+    ]);
+    ran.check(124, "is not complete after 1s");
+}
+
+async fn later_rollout_ends_the_wait(world: &World) {
+    let first = world.spawn(&["rollout", "--model", "v3", "--clouds", "aws"]);
+    world.generation(5).await;
+    world
+        .run(&["rollout", "--model", "v2", "--clouds", "gcp", "--no-wait"])
+        .check(0, "");
+    wait(first).check(6, "gave way to digits-6 (digits-v2), asked for by ann@");
+}
+
+async fn interruption_detaches(world: &World) {
+    let child = world.spawn(&["rollout", "--model", "v3"]);
+    world.generation(7).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    interrupt(&child);
+    let ran = wait(child);
+    ran.check(130, "goes on in the hub")
+        .check(130, "mcdeploy status digits -n default -w");
+    let spec = serde_json::to_value(&world.deployment().await.unwrap().spec).unwrap();
+    assert_eq!(spec.get("scope"), None, "the whole placement");
+}
+
+async fn policy_follows_the_project_file(world: &World) {
+    let policies: Api<TrafficPolicy> = world.namespaced();
+    assert_eq!(
+        policies
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .len(),
+        0
+    );
+    let more = "repeatable: false\nweights: {aws: 1, gcp: 3}\n";
+    world.project(&format!("model: digits\nimage: {IMAGE}\n{more}"));
+    world
+        .run(&["rollout", "--model", "v3", "--no-wait"])
+        .check(0, "");
+    let policy = policies.get("digits").await.unwrap();
+    assert!(!policy.spec.repeatable);
+    assert_eq!(policy.spec.weights.len(), 2);
+    world.project(&format!("model: digits\nimage: {IMAGE}\n"));
+    world
+        .run(&["rollout", "--model", "v3", "--no-wait"])
+        .check(0, "");
+    let policy = policies.get("digits").await.unwrap();
+    assert!(policy.spec.repeatable && policy.spec.weights.is_empty());
+    world.project("model: digits\nweights: {asw: 1}\n");
+    world
+        .run(&["rollout", "--model", "v3"])
+        .check(2, "did you mean \"aws\"?");
+    world.project("modle: digits\n");
+    world
+        .run(&["rollout", "--model", "v3"])
+        .check(2, "mcdeploy.yaml:1:1: unknown field `modle`");
+    world.project(&format!("model: digits\nimage: {IMAGE}\n"));
+}
+
+async fn reading_commands(world: &World) {
+    let names = world.run(&["get", "mv", "-o", "name"]);
+    assert_eq!(
+        names.stdout,
+        "modelversion.mcdeploy.dev/digits-v2\nmodelversion.mcdeploy.dev/digits-v3\n"
+    );
+    let table = world.run(&["clusters", "ls"]);
+    assert!(
+        table.stdout.starts_with("NAME    PROVIDER   REGION"),
+        "{}",
+        table.stdout
+    );
+    let yaml = world.run(&["get", "md", "digits", "-o", "yaml"]);
+    assert!(
+        yaml.stdout
+            .contains("modelVersionRef:\n    name: digits-v3"),
+        "{}",
+        yaml.stdout
+    );
+    assert!(!yaml.stdout.contains("managedFields"));
+    world
+        .run(&["get", "md", "nothing"])
+        .check(5, "\"nothing\" not found");
+    world
+        .run(&["get", "modelversoin"])
+        .check(2, "did you mean \"modelversions\"?");
+    let status = world.run(&["status", "-o", "json"]);
+    status.check(1, "");
+    let report: Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(report["deployments"][0]["modelVersion"], "digits-v3");
+    world
+        .run(&["status", "digist"])
+        .check(5, "did you mean \"digits\"?");
+    let version = world.run(&["version"]);
+    version.check(0, "");
+    assert!(
+        version.stdout.contains("CRDs: v1alpha1"),
+        "{}",
+        version.stdout
+    );
+    // A reader that goes away is no error.
+    let mut piped = world.spawn(&["get", "mv", "-o", "yaml"]);
+    drop(piped.stdout.take());
+    let ran = wait(piped);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+}
+
+async fn other_manager_is_a_conflict(world: &World) {
+    let deployments: Api<ModelDeployment> = world.namespaced();
+    let params = PatchParams::apply("argocd").force();
+    let mut spec = serde_json::to_value(&world.deployment().await.unwrap().spec).unwrap();
+    spec["modelVersionRef"]["name"] = json!("digits-v2");
+    let object =
+        json!({"apiVersion": "mcdeploy.dev/v1alpha1", "kind": "ModelDeployment", "spec": spec});
+    deployments
+        .patch("digits", &params, &Patch::Apply(&object))
+        .await
+        .unwrap();
+    world
+        .run(&["rollout", "--model", "v3", "--no-wait"])
+        .check(6, "argocd");
+}
+
+fn silent_hub_is_told_at_once(world: &World) {
+    world.server.freeze(true).unwrap();
+    let begin = Instant::now();
+    let ran = world.run(&["status"]);
+    world.server.freeze(false).unwrap();
+    assert!(
+        begin.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begin.elapsed()
+    );
+    ran.check(1, "does not answer").check(1, world.server.url());
+}
+
+#[test]
+fn a_hub_that_is_down_is_told_at_once_with_its_address() {
+    let dir = tempfile::tempdir().unwrap();
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "hub",
+        "clusters": [{"name": "hub", "cluster": {"server": "https://127.0.0.1:9"}}],
+        "users": [{"name": "me", "user": {"token": "secret-token"}}],
+        "contexts": [{"name": "hub", "context": {"cluster": "hub", "user": "me"}}],
+    });
+    std::fs::write(dir.path().join("kubeconfig"), kubeconfig.to_string()).unwrap();
+    let run = |args: &[&str]| Ran::of(command(dir.path(), args).output().unwrap());
+    let begin = Instant::now();
+    for args in [
+        &["status"][..],
+        &["get", "md"],
+        &["rollout", "--model", "digits:v3", "--clouds", "aws"],
+    ] {
+        let ran = run(args);
+        ran.check(1, "the hub at https://127.0.0.1:9/ does not answer")
+            .check(1, "hint: gateways go on serving");
+        assert!(!ran.stderr.contains("secret-token"));
+    }
+    assert!(begin.elapsed() < Duration::from_secs(9));
+    run(&["version"]).check(0, "warning:");
+    run(&["status", "--context", "other"]).check(2, "it has the contexts: hub");
+    run(&["status", "--kubeconfig", "/nowhere"]).check(2, "cannot use /nowhere");
+}
+
+#[test]
+fn init_writes_one_file_and_never_overwrites() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| Ran::of(command(dir.path(), args).output().unwrap());
+    run(&["init", "digits"]).check(0, "next:");
+    let path = dir.path().join("mcdeploy.yaml");
+    let before = std::fs::read_to_string(&path).unwrap();
+    assert!(before.contains("model: digits\n"));
+    run(&["init"]).check(6, "exists already and is left as it is");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), before);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    let mut file = std::fs::OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .unwrap();
+    writeln!(file, "replicas: -1").unwrap();
+    run(&["status"]).check(2, "replicas is -1: expected 1 to 1000");
+}
+
+#[test]
+fn help_is_fast() {
+    let dir = tempfile::tempdir().unwrap();
+    let fastest = (0..10).map(|_| {
+        let begin = Instant::now();
+        let ran = Ran::of(command(dir.path(), &["--help"]).output().unwrap());
+        assert_eq!(ran.code, 0);
+        begin.elapsed()
+    });
+    assert!(fastest.min().unwrap() < Duration::from_millis(20));
+}
