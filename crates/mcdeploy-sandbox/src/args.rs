@@ -1,0 +1,193 @@
+//! `mcdeploy sandbox …`: flags, and what each command prints.
+
+use std::{io::Write as _, path::PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Cloud, Fault, SandboxError, Say, api, faults,
+    lifecycle::{self, Lock},
+    serve,
+    status::{self, Status},
+};
+
+/// Three clouds and a hub on this machine, for trying things out.
+#[derive(Debug, Subcommand)]
+pub enum SandboxArgs {
+    /// Bring the sandbox up; run again to go on where it stopped
+    Up(UpArgs),
+    /// Show what runs
+    Status(StatusArgs),
+    /// Take the sandbox down, and leave the machine as it was
+    Down,
+    /// Break a cloud: by default, cut it off silently
+    Outage(OutageArgs),
+    /// End a cloud's outage
+    Heal {
+        /// Which
+        cloud: Cloud,
+    },
+    /// Print the kubeconfig of a cloud's administrator
+    Kubeconfig {
+        /// Which
+        cloud: Cloud,
+    },
+    /// Hand out addresses to load balancers; `up` starts this
+    #[command(hide = true)]
+    Serve,
+}
+
+/// Flags of `up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {}
+
+/// Flags of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Flags of `outage`.
+#[derive(Debug, Args)]
+#[group(id = "kind", multiple = false)]
+pub struct OutageArgs {
+    /// Which cloud
+    cloud: Cloud,
+    /// Drop every packet in and out; the inside goes on
+    #[arg(long, group = "kind")]
+    partition: bool,
+    /// With --partition: only to and from this cloud
+    #[arg(long, value_name = "CLOUD", conflicts_with_all = ["kill", "pause", "loss", "slow"])]
+    from: Option<Cloud>,
+    /// Kill every process, pods and store too; data is kept
+    #[arg(long, group = "kind")]
+    kill: bool,
+    /// Freeze every process, pods and store too
+    #[arg(long, group = "kind")]
+    pause: bool,
+    /// Lose this many packets of a hundred, both ways
+    #[arg(long, group = "kind", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
+    loss: Option<u8>,
+    /// Limit bandwidth both ways, such as 1mbit
+    #[arg(long, group = "kind", value_name = "RATE")]
+    slow: Option<String>,
+}
+
+impl OutageArgs {
+    fn fault(&self) -> Fault {
+        if self.kill {
+            Fault::Kill
+        } else if self.pause {
+            Fault::Pause
+        } else if let Some(percent) = self.loss {
+            Fault::Loss { percent }
+        } else if let Some(rate) = &self.slow {
+            Fault::Slow { rate: rate.clone() }
+        } else {
+            Fault::Partition { from: self.from }
+        }
+    }
+}
+
+/// Runs a sandbox command. Progress goes to `say`, data to standard output.
+///
+/// `program` is the command line itself: `up` leaves `program sandbox serve` running.
+///
+/// # Errors
+/// See [`SandboxError`]. After an error `up` may be run again to go on.
+pub async fn run(
+    args: SandboxArgs,
+    program: PathBuf,
+    say: &Say,
+    cancel: &CancellationToken,
+) -> Result<(), SandboxError> {
+    let work = async {
+        match args {
+            SandboxArgs::Serve => {
+                serve::serve(cancel).await;
+                Ok(())
+            }
+            SandboxArgs::Up(UpArgs {}) => {
+                let _lock = Lock::take(say).await?;
+                lifecycle::up((&program, &["sandbox", "serve"]), say).await
+            }
+            SandboxArgs::Down => {
+                let _lock = Lock::take(say).await?;
+                lifecycle::down(say).await
+            }
+            SandboxArgs::Outage(outage) => {
+                let _lock = Lock::take(say).await?;
+                faults::outage(outage.cloud, &outage.fault(), say).await
+            }
+            SandboxArgs::Heal { cloud } => {
+                let _lock = Lock::take(say).await?;
+                faults::heal(cloud, say).await
+            }
+            SandboxArgs::Kubeconfig { cloud } => print(&api::kubeconfig(cloud)?),
+            SandboxArgs::Status(StatusArgs { output }) => {
+                let status = status::look().await?;
+                match output {
+                    Output::Text => print(&text(&status)),
+                    Output::Json => {
+                        let json = serde_json::to_string_pretty(&status).unwrap_or_default();
+                        print(&(json + "\n"))
+                    }
+                }
+            }
+        }
+    };
+    cancel
+        .run_until_cancelled(work)
+        .await
+        .unwrap_or(Err(SandboxError::Interrupted))
+}
+
+fn print(text: &str) -> Result<(), SandboxError> {
+    let written = std::io::stdout().write_all(text.as_bytes());
+    written.map_err(SandboxError::file("write", "standard output"))
+}
+
+fn text(status: &Status) -> String {
+    if !status.up {
+        return "no sandbox is up\n".to_owned();
+    }
+    let mut text = format!(
+        "{:<6} {:<12} {:<6} {:>9}  {}\n",
+        "CLOUD", "ADDRESS", "READY", "MEMORY", "NOTE"
+    );
+    for row in &status.clouds {
+        let mut notes = Vec::new();
+        notes.extend(row.fault.as_ref().map(ToString::to_string));
+        if !row.missing.is_empty() {
+            notes.push(format!("not running: {}", row.missing.join(", ")));
+        }
+        if !row.message.is_empty() {
+            notes.push(row.message.clone());
+        }
+        text += &format!(
+            "{:<6} {:<12} {:<6} {:>5} MiB  {}\n",
+            row.cloud.name(),
+            row.address,
+            if row.ready { "yes" } else { "no" },
+            row.pss_bytes >> 20,
+            notes.join("; ")
+        );
+    }
+    text += &format!(
+        "memory of all, shared pages counted once: {} MiB\n",
+        status.pss_bytes >> 20
+    );
+    text
+}

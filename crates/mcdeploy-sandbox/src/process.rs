@@ -1,0 +1,169 @@
+//! Processes that go on when the command that started them ends.
+//!
+//! A process writes its own id and start time to a file just before it becomes the
+//! program, so that a crash of the command in between loses nothing.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{SandboxError, host};
+
+/// What to run.
+pub(crate) struct Program {
+    /// Name of its files: `NAME.pid` and `NAME.log`.
+    pub(crate) name: &'static str,
+    /// Path, or a name on the PATH.
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<(&'static str, String)>,
+}
+
+/// Where a process lives.
+pub(crate) struct Home<'a> {
+    /// Directory of its files.
+    pub(crate) run: PathBuf,
+    /// Control group that it joins.
+    pub(crate) cgroup: PathBuf,
+    /// Process whose network and mount namespaces it shares.
+    pub(crate) namespaces: Option<&'a Recorded>,
+}
+
+/// A process that was started: its id and when, in clock ticks since boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    pub(crate) pid: i32,
+    started: u64,
+}
+
+// $1 pid file, $2 control group, then the command.
+const BECOME: &str = r#"
+echo $$ > "$2/cgroup.procs" || exit 70
+read -r stat < /proc/$$/stat
+stat=${stat##*) }
+set -- "$1" $stat -- "$@"
+echo "$$ ${21}" > "$1.new" && mv "$1.new" "$1" || exit 71
+while [ "$1" != -- ]; do shift; done
+shift 3
+exec "$@"
+"#;
+
+/// Starts a program unless it runs already.
+pub(crate) fn ensure(program: &Program, home: &Home<'_>) -> Result<(), SandboxError> {
+    if recorded(&home.run, program.name)?.is_some() {
+        return Ok(());
+    }
+    start(program, home)
+}
+
+fn start(program: &Program, home: &Home<'_>) -> Result<(), SandboxError> {
+    host::make_directory(&home.run)?;
+    let log = log_file(&home.run, program.name);
+    let output = fs::File::options().create(true).append(true).open(&log);
+    let output = output.map_err(SandboxError::file("open", &log))?;
+    let errors = output
+        .try_clone()
+        .map_err(SandboxError::file("open", &log))?;
+    let mut words: Vec<OsString> = vec![
+        "sh".into(),
+        "-c".into(),
+        BECOME.into(),
+        "sh".into(),
+        pid_file(&home.run, program.name).into(),
+        home.cgroup.clone().into(),
+    ];
+    if let Some(namespaces) = home.namespaces {
+        words.extend(enter(namespaces, true));
+    }
+    words.push(program.program.clone().into());
+    words.extend(program.arguments.iter().map(OsString::from));
+    let mut command = Command::new("setsid");
+    command
+        .args(words)
+        .envs(program.environment.iter().map(|(key, value)| (key, value)))
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors);
+    let child = command.spawn().map_err(|source| SandboxError::Run {
+        command: program.name.to_owned(),
+        source,
+    })?;
+    reap_later(child);
+    Ok(())
+}
+
+/// Collects the child's status when it ends, so that no dead process stays in the
+/// table as long as this one lives.
+fn reap_later(mut child: std::process::Child) {
+    std::thread::spawn(move || {
+        // Nothing depends on how it ended.
+        let _ = child.wait();
+    });
+}
+
+/// Words that run a command in the namespaces of a process.
+pub(crate) fn enter(namespaces: &Recorded, mounts: bool) -> Vec<OsString> {
+    let proc = format!("/proc/{}/ns", namespaces.pid);
+    let mut words = vec!["nsenter".into(), format!("--net={proc}/net").into()];
+    if mounts {
+        words.push(format!("--mount={proc}/mnt").into());
+    }
+    words.push("--".into());
+    words
+}
+
+/// The process of this name, if it lives.
+pub(crate) fn recorded(run: &Path, name: &str) -> Result<Option<Recorded>, SandboxError> {
+    let Some(text) = host::read(&pid_file(run, name))? else {
+        return Ok(None);
+    };
+    let mut words = text.split_whitespace();
+    let pid = words.next().and_then(|word| word.parse().ok());
+    let started = words.next().and_then(|word| word.parse().ok());
+    let (Some(pid), Some(started)) = (pid, started) else {
+        return Ok(None);
+    };
+    let found = Recorded { pid, started };
+    Ok(found.is_alive().then_some(found))
+}
+
+/// Log of a process.
+pub(crate) fn log_file(run: &Path, name: &str) -> PathBuf {
+    run.join(format!("{name}.log"))
+}
+
+fn pid_file(run: &Path, name: &str) -> PathBuf {
+    run.join(format!("{name}.pid"))
+}
+
+impl Recorded {
+    /// Whether this very process lives: not another with its id, not a dead one that
+    /// nobody waited for.
+    pub(crate) fn is_alive(&self) -> bool {
+        let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", self.pid)) else {
+            return false;
+        };
+        let Some((_, fields)) = stat.rsplit_once(") ") else {
+            return false;
+        };
+        let fields: Vec<_> = fields.split_whitespace().collect();
+        let dead = matches!(fields.first(), Some(&("Z" | "X")));
+        let started = fields.get(19).and_then(|field| field.parse::<u64>().ok());
+        !dead && started == Some(self.started)
+    }
+
+    /// Kills it; it may be gone already.
+    pub(crate) fn kill(&self) {
+        if self.is_alive()
+            && let Some(pid) = Pid::from_raw(self.pid)
+        {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
