@@ -1,12 +1,15 @@
 //! `mcdeploy sandbox …`: flags, and what each command prints.
 
-use std::{io::Write as _, path::PathBuf};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cloud, Fault, SandboxError, Say, api, faults,
+    Cloud, Fault, SandboxError, Say, api, faults, images,
     lifecycle::{self, Lock},
     serve,
     status::{self, Status},
@@ -33,6 +36,8 @@ pub enum SandboxArgs {
         /// Which
         cloud: Cloud,
     },
+    /// Build images of mcdeployd and mcserve, and push them to every registry
+    Images(ImagesArgs),
     /// Hand out addresses to load balancers; `up` starts this
     #[command(hide = true)]
     Serve,
@@ -41,6 +46,14 @@ pub enum SandboxArgs {
 /// Flags of `up`.
 #[derive(Debug, Args)]
 pub struct UpArgs {}
+
+/// Flags of `images`.
+#[derive(Debug, Args)]
+pub struct ImagesArgs {
+    /// Where the binaries are; by default, beside this program
+    #[arg(long, value_name = "DIR")]
+    binaries: Option<PathBuf>,
+}
 
 /// Flags of `status`.
 #[derive(Debug, Args)]
@@ -135,6 +148,10 @@ pub async fn run(
                 let _lock = Lock::take(say).await?;
                 faults::heal(cloud, say).await
             }
+            SandboxArgs::Images(ImagesArgs { binaries }) => {
+                let beside = program.parent().map(PathBuf::from).unwrap_or_default();
+                images(&binaries.unwrap_or(beside), say).await
+            }
             SandboxArgs::Kubeconfig { cloud } => print(&api::kubeconfig(cloud)?),
             SandboxArgs::Status(StatusArgs { output }) => {
                 let status = status::look().await?;
@@ -152,6 +169,15 @@ pub async fn run(
         .run_until_cancelled(work)
         .await
         .unwrap_or(Err(SandboxError::Interrupted))
+}
+
+/// Builds images; pushes them if there is a sandbox to push to.
+async fn images(binaries: &Path, say: &Say) -> Result<(), SandboxError> {
+    let built = images::build(binaries, say).await?;
+    if lifecycle::is_up()? {
+        images::push(&built, &Cloud::ALL, say).await?;
+    }
+    print(&(images::to_json(&built) + "\n"))
 }
 
 fn print(text: &str) -> Result<(), SandboxError> {
