@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Cloud, Fault, SandboxError, Say, api, faults, images,
-    lifecycle::{self, Lock},
+    lifecycle::{self, Lock, UpRequest},
     serve,
     status::{self, Status},
 };
@@ -45,7 +45,17 @@ pub enum SandboxArgs {
 
 /// Flags of `up`.
 #[derive(Debug, Args)]
-pub struct UpArgs {}
+pub struct UpArgs {
+    /// Install mcdeploy in all four clusters, and make clusters and stores known to it
+    #[arg(long)]
+    install: bool,
+    /// Where mcdeployd and mcserve are; by default, beside this program
+    #[arg(long, value_name = "DIR")]
+    binaries: Option<PathBuf>,
+    /// Where the charts are; by default, `charts` here or above this program
+    #[arg(long, value_name = "DIR", requires = "install")]
+    charts: Option<PathBuf>,
+}
 
 /// Flags of `images`.
 #[derive(Debug, Args)]
@@ -132,9 +142,19 @@ pub async fn run(
                 serve::serve(cancel).await;
                 Ok(())
             }
-            SandboxArgs::Up(UpArgs {}) => {
+            SandboxArgs::Up(up) => {
                 let _lock = Lock::take(say).await?;
-                lifecycle::up((&program, &["sandbox", "serve"]), say).await
+                let UpArgs {
+                    install,
+                    binaries,
+                    charts,
+                } = up;
+                let request = UpRequest {
+                    serve: (program.clone(), vec!["sandbox".into(), "serve".into()]),
+                    binaries: binaries.unwrap_or_else(|| beside(&program)),
+                    charts: install.then(|| charts.unwrap_or_else(|| charts_near(&program))),
+                };
+                lifecycle::up(&request, say).await
             }
             SandboxArgs::Down => {
                 let _lock = Lock::take(say).await?;
@@ -149,8 +169,7 @@ pub async fn run(
                 faults::heal(cloud, say).await
             }
             SandboxArgs::Images(ImagesArgs { binaries }) => {
-                let beside = program.parent().map(PathBuf::from).unwrap_or_default();
-                images(&binaries.unwrap_or(beside), say).await
+                images(&binaries.unwrap_or_else(|| beside(&program)), say).await
             }
             SandboxArgs::Kubeconfig { cloud } => print(&api::kubeconfig(cloud)?),
             SandboxArgs::Status(StatusArgs { output }) => {
@@ -169,6 +188,20 @@ pub async fn run(
         .run_until_cancelled(work)
         .await
         .unwrap_or(Err(SandboxError::Interrupted))
+}
+
+fn beside(program: &Path) -> PathBuf {
+    program.parent().map(PathBuf::from).unwrap_or_default()
+}
+
+/// `charts` in this directory, else in the nearest one above the program.
+fn charts_near(program: &Path) -> PathBuf {
+    let here = [Path::new(".")];
+    let places = here.into_iter().chain(program.ancestors());
+    places
+        .map(|place| place.join("charts"))
+        .find(|charts| charts.join("mcdeploy/Chart.yaml").exists())
+        .unwrap_or_else(|| PathBuf::from("charts"))
 }
 
 /// Builds images; pushes them if there is a sandbox to push to.

@@ -24,6 +24,36 @@ pub(crate) fn pods(cloud: Cloud) -> String {
     format!("/{OURS}/{cloud}/pods")
 }
 
+/// Makes the group of a cloud's containers in every hierarchy: the kubelet wants it to
+/// be there.
+pub(crate) fn ensure_pods(cloud: Cloud) -> Result<(), SandboxError> {
+    let pods = pods(cloud);
+    for hierarchy in hierarchies() {
+        let mut group = hierarchy.clone();
+        for name in pods.split('/').filter(|name| !name.is_empty()) {
+            let parent = group.clone();
+            group.push(name);
+            if is_unified() {
+                // A controller that the parent lacks is one that pods do without.
+                for controller in ["+cpu", "+cpuset", "+io", "+memory", "+pids"] {
+                    let _ = fs::write(parent.join("cgroup.subtree_control"), controller);
+                }
+            }
+            made(group.clone())?;
+            // A new cpuset is empty, and no process may join an empty one.
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                let (from, to) = (parent.join(file), group.join(file));
+                if !is_unified() && to.exists() {
+                    let set = fs::read_to_string(&from);
+                    let set = set.map_err(SandboxError::file("read", from))?;
+                    fs::write(&to, set.trim()).map_err(SandboxError::file("write", to))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Directory of the group of a cloud's own processes; made if it is not there.
 pub(crate) fn system_directory(cloud: Cloud) -> Result<PathBuf, SandboxError> {
     made(cloud_directory(cloud).join("system"))
@@ -105,7 +135,9 @@ fn hierarchies() -> Vec<PathBuf> {
         return vec![PathBuf::from(ROOT)];
     }
     let entries = fs::read_dir(ROOT).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).collect()
+    let entries = entries.map(|entry| entry.path());
+    // Beside the v1 hierarchies there may be an empty unified one.
+    entries.filter(|path| path.join("tasks").exists()).collect()
 }
 
 fn made(directory: PathBuf) -> Result<PathBuf, SandboxError> {

@@ -91,6 +91,26 @@ pub enum SandboxError {
         /// Why.
         problem: String,
     },
+    /// The hub or a member refused what `clusters add` does.
+    #[error("{cloud}: make it known to the hub")]
+    Register {
+        /// The member.
+        cloud: Cloud,
+        /// Why.
+        #[source]
+        source: Box<mcdeploy_cluster::RegisterError>,
+    },
+    /// A call by the product's own client failed.
+    #[error("{cloud}: {what}")]
+    Cluster {
+        /// Where.
+        cloud: Cloud,
+        /// What was asked.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<mcdeploy_cluster::ClusterError>,
+    },
     /// A store refused to make its bucket.
     #[error("{cloud}: make the bucket: {problem}")]
     Bucket {

@@ -25,6 +25,7 @@ mod error;
 mod faults;
 mod host;
 mod images;
+mod install;
 mod kubeconfig;
 mod lifecycle;
 mod node;

@@ -1,9 +1,17 @@
 //! Up and down.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{
-    Cloud, SandboxError, Say, cgroup, clock, faults, host, node,
+    Cloud, SandboxError, Say, cgroup, clock,
+    cloud::REGISTRY_NAME,
+    faults, host,
+    images::{self, IMAGE_NAMES, Image},
+    install, node,
     node::Programs,
     paths, preflight,
     process::{self, Home, Program},
@@ -59,14 +67,26 @@ pub(crate) fn is_up() -> Result<bool, SandboxError> {
     Ok(Record::load()?.is_some())
 }
 
-/// Brings up whatever does not run. `serve` is the program that allocates addresses,
-/// with its arguments.
-pub(crate) async fn up(serve: (&Path, &[&str]), say: &Say) -> Result<(), SandboxError> {
+/// What `up` is to bring up.
+pub(crate) struct UpRequest {
+    /// The program that allocates addresses, with its arguments.
+    pub(crate) serve: (PathBuf, Vec<String>),
+    /// Directory of the project's own binaries.
+    pub(crate) binaries: PathBuf,
+    /// Directory of the charts, if mcdeploy is to be installed.
+    pub(crate) charts: Option<PathBuf>,
+}
+
+/// Brings up whatever does not run.
+pub(crate) async fn up(request: &UpRequest, say: &Say) -> Result<(), SandboxError> {
     preflight::check_root()?;
     let start = clock::now();
     let fresh = Record::load()?.is_none();
     if fresh {
         preflight::check_machine().await?;
+    }
+    if let Some(charts) = &request.charts {
+        install::check(charts)?;
     }
     let packages = say.clone();
     let installed =
@@ -78,28 +98,56 @@ pub(crate) async fn up(serve: (&Path, &[&str]), say: &Say) -> Result<(), Sandbox
     }
     Record::make_mount_points()?;
     world::ensure_bridge().await?;
-    let faulty = faults::faulty_clouds()?;
-    let clouds = Cloud::ALL.into_iter().filter(|cloud| {
-        if faulty.contains(cloud) {
-            say.line(format!(
-                "{cloud}: left alone, it has a fault; heal it first"
-            ));
-        }
-        !faulty.contains(cloud)
-    });
-    let starts = clouds.map(|cloud| node::ensure(cloud, &programs, say));
-    futures::future::try_join_all(starts).await?;
-    ensure_serve(serve)?;
+    let well = well_clouds(say)?;
+    let starts = well
+        .iter()
+        .map(|&cloud| node::ensure(cloud, &programs, say));
+    let images = images(request, say);
+    let (_, images) =
+        futures::future::try_join(futures::future::try_join_all(starts), images).await?;
+    ensure_serve(&request.serve)?;
+    images::push(&images, &well, say).await?;
+    if let Some(charts) = &request.charts {
+        install::install(charts, &images, &well, say).await?;
+    }
     let seconds = start.elapsed().as_secs();
     say.line(format!("the sandbox is up after {seconds} s"));
+    say.line("kubeconfig of the hub: mcdeploy sandbox kubeconfig hub");
+    let hub = Cloud::Hub.registry_url();
+    say.line(format!(
+        "images by tag: --registry-mirror {REGISTRY_NAME}={hub}"
+    ));
     Ok(())
 }
 
-fn ensure_serve((program, arguments): (&Path, &[&str])) -> Result<(), SandboxError> {
+/// Clouds without a fault: a broken one stays as it is.
+fn well_clouds(say: &Say) -> Result<Vec<Cloud>, SandboxError> {
+    let faulty = faults::faulty_clouds()?;
+    for cloud in &faulty {
+        say.line(format!(
+            "{cloud}: left alone, it has a fault; heal it first: mcdeploy sandbox heal {cloud}"
+        ));
+    }
+    let all = Cloud::ALL.into_iter();
+    Ok(all.filter(|cloud| !faulty.contains(cloud)).collect())
+}
+
+/// The images, if their binaries are there; a sandbox without mcdeploy does without.
+async fn images(request: &UpRequest, say: &Say) -> Result<Vec<Image>, SandboxError> {
+    let there = |name: &str| request.binaries.join(name).exists();
+    if request.charts.is_none() && !IMAGE_NAMES.into_iter().all(there) {
+        let directory = request.binaries.display();
+        say.line(format!("no images: {directory} lacks the binaries"));
+        return Ok(Vec::new());
+    }
+    images::build(&request.binaries, say).await
+}
+
+fn ensure_serve((program, arguments): &(PathBuf, Vec<String>)) -> Result<(), SandboxError> {
     let serve = Program {
         name: "serve",
-        program: program.to_owned(),
-        arguments: arguments.iter().map(|&word| word.to_owned()).collect(),
+        program: program.clone(),
+        arguments: arguments.clone(),
         environment: Vec::new(),
     };
     let home = Home {

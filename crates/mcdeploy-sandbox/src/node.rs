@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    Cloud, SandboxError, Say, api, clock, host, paths,
+    Cloud, SandboxError, Say, api, cgroup, clock, host, paths,
     process::{self, Program},
     tools::{self, Tool},
     world::{World, log_tail},
@@ -14,8 +14,8 @@ mod kubernetes;
 mod pki_files;
 mod services;
 
-pub(crate) use pki_files::store_secret;
-pub(crate) use services::{BUCKET, store_access};
+use pki_files::store_secret;
+pub(crate) use services::store_access;
 
 /// Paths of the programs that clouds run.
 #[derive(Clone, Debug)]
@@ -48,6 +48,7 @@ pub(crate) async fn ensure(
 ) -> Result<World, SandboxError> {
     let start = clock::now();
     let world = World::ensure(cloud).await?;
+    cgroup::ensure_pods(cloud)?;
     pki_files::ensure(cloud)?;
     let home = world.home()?;
     for program in services::programs(cloud, programs)? {

@@ -141,7 +141,8 @@ fn kubelet(cloud: Cloud, programs: &Programs) -> Result<Program, SandboxError> {
         "failCgroupV1": false,
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": cgroup::pods(cloud),
-        "cgroupsPerQOS": false,
+        // The kubelet puts pods below `cgroupRoot` only if it keeps groups for QoS.
+        "cgroupsPerQOS": true,
         "enforceNodeAllocatable": [],
         "failSwapOn": false,
         "oomScoreAdj": 0,

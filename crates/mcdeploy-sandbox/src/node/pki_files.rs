@@ -75,7 +75,7 @@ pub(super) fn path(cloud: Cloud, name: &str) -> PathBuf {
 }
 
 /// The secret of the cloud's object store.
-pub(crate) fn store_secret(cloud: Cloud) -> Result<String, SandboxError> {
+pub(super) fn store_secret(cloud: Cloud) -> Result<String, SandboxError> {
     let secret = host::read(&path(cloud, "store.secret"))?;
     secret.ok_or(SandboxError::NotRunning)
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Name of every store's bucket.
-pub(crate) const BUCKET: &str = "models";
+const BUCKET: &str = "models";
 const S3_PORT: u16 = 7070;
 const BLOB_PORT: u16 = 10000;
 const GCS_PORT: u16 = 80;
