@@ -105,7 +105,11 @@ pub struct ClusterClient {
     kube: kube::Client,
     shared: Arc<Shared>,
     settings: ClientSettings,
+    fence: Option<Fence>,
 }
+
+/// Asked before each write; `false` keeps it from being sent.
+pub type Fence = Arc<dyn Fn(&Call) -> bool + Send + Sync>;
 
 struct Shared {
     cluster: String,
@@ -163,6 +167,7 @@ impl ClusterClient {
             kube,
             shared: Arc::new(shared),
             settings,
+            fence: None,
         })
     }
 
@@ -195,6 +200,14 @@ impl ClusterClient {
     pub fn with_deadline(&self, deadline: Duration) -> Self {
         let mut client = self.clone();
         client.settings.deadline = deadline;
+        client
+    }
+
+    /// The same client, which writes only while `fence` says so.
+    #[must_use]
+    pub fn with_fence(&self, fence: Fence) -> Self {
+        let mut client = self.clone();
+        client.fence = Some(fence);
         client
     }
 
@@ -512,6 +525,14 @@ impl ClusterClient {
             call: call.clone(),
             detail: error.to_string(),
         })?;
+        if call.write
+            && self
+                .fence
+                .as_ref()
+                .is_some_and(|may_write| !may_write(&call))
+        {
+            return Err(ClusterError::Fenced { call });
+        }
         let left = self.settings.deadline.saturating_sub(since.elapsed());
         let body = match tokio::time::timeout(left, self.tries(&call, &request, since)).await {
             Ok(done) => done?,

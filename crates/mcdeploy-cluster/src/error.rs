@@ -32,6 +32,12 @@ impl fmt::Display for Call {
 /// A call that did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
+    /// The caller may not write now: it does not lead any more. Nothing was sent.
+    #[error("{call}: not sent, another process leads now")]
+    Fenced {
+        /// The call.
+        call: Call,
+    },
     /// No connection: refused, no route, time-out. Nothing was sent.
     #[error("{call}: no connection to {server}: {detail}")]
     Connect {
@@ -187,7 +193,9 @@ impl ClusterError {
             | Self::Kubeconfig { .. }
             | Self::Configure { .. } => ErrorClass::Permanent,
             Self::NotFound { .. } => ErrorClass::NotFound,
-            Self::Conflict { .. } | Self::Gone { .. } => ErrorClass::Precondition,
+            Self::Fenced { .. } | Self::Conflict { .. } | Self::Gone { .. } => {
+                ErrorClass::Precondition
+            }
             Self::Throttled { .. } => ErrorClass::Throttled,
         }
     }
@@ -204,7 +212,8 @@ impl ClusterError {
             | Self::Gone { .. } => Reason::Unreachable,
             Self::AuthRefused { .. } | Self::Untrusted { .. } => Reason::AuthFailed,
             Self::Kubeconfig { .. } | Self::Configure { .. } => Reason::KubeconfigRefused,
-            Self::NotFound { .. }
+            Self::Fenced { .. }
+            | Self::NotFound { .. }
             | Self::Conflict { .. }
             | Self::Refused { .. }
             | Self::Request { .. } => Reason::ApplyRefused,
@@ -215,7 +224,8 @@ impl ClusterError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Throttled { retry_after, .. } => *retry_after,
-            Self::Connect { .. }
+            Self::Fenced { .. }
+            | Self::Connect { .. }
             | Self::Untrusted { .. }
             | Self::NoAnswer { .. }
             | Self::AuthRefused { .. }

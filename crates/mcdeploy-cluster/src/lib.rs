@@ -24,7 +24,7 @@ mod observe;
 mod pods;
 mod register;
 
-pub use client::{ApiObject, ClientSettings, ClusterClient, Delete, Force};
+pub use client::{ApiObject, ClientSettings, ClusterClient, Delete, Fence, Force};
 pub use error::{Call, ClusterError};
 pub use gateway::{GATEWAY_SELECTOR, GatewayPod, ready_addresses, service_address};
 pub use kubeconfig::{KubeconfigRefused, MAX_KUBECONFIG_BYTES, parse_kubeconfig, token_kubeconfig};

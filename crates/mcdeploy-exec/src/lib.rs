@@ -1,1 +1,206 @@
 //! Carries out a plan step by step, fenced by epoch.
+//!
+//! Order: what the hub has to remember, then objects in each cluster, then the decision
+//! about traffic by compare-and-swap, then the snapshots that carry it. Clusters go side
+//! by side, and within one cluster in the plan's order; the first failure in a cluster
+//! ends that cluster's part and nobody else's. Nothing is repeated here: the caller
+//! looks again and plans again, which makes every effect safe to lose.
+
+mod effects;
+mod error;
+mod hub;
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use mcdeploy_api::StoreAccess;
+use mcdeploy_cluster::ClusterClient;
+use mcdeploy_plan::{Action, Plan, RevisionRecord};
+
+pub use error::ExecError;
+
+/// Annotation on every object of a revision: hash of what it was rendered from, see
+/// [`mcdeploy_plan::input_hash`].
+pub const ANNOTATION_INPUT_HASH: &str = "mcdeploy.dev/input-hash";
+
+/// What a plan is carried out with.
+#[derive(Debug)]
+pub struct Executor<'a> {
+    /// The hub. Its fence keeps a process that no longer leads from writing.
+    pub hub: &'a ClusterClient,
+    /// One entry per member cluster that can be seen.
+    pub members: &'a BTreeMap<String, ClusterClient>,
+    /// Name of the deployment.
+    pub deployment: &'a str,
+    /// Its namespace, in the hub and in members.
+    pub namespace: &'a str,
+    /// The deployment as owner of what the hub keeps for it.
+    pub owner: OwnerReference,
+    /// Recorded revisions by id.
+    pub records: &'a BTreeMap<String, RevisionRecord>,
+    /// Usable stores by name, each with the version of spec and credentials that the
+    /// plan was made with.
+    pub stores: &'a BTreeMap<String, (StoreAccess, String)>,
+    /// Store of each member cluster.
+    pub store_of: &'a BTreeMap<String, String>,
+    /// Image of `mcdeployd`, by digest, for new pods and Jobs.
+    pub daemon_image: &'a str,
+}
+
+/// What became of a plan.
+#[must_use]
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Effects that were carried out.
+    pub done: Vec<Done>,
+    /// Effects that failed; those behind them in the same place were left out.
+    pub failed: Vec<Failed>,
+}
+
+/// One effect that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// [`Action::label`].
+    pub action: &'static str,
+    /// Member cluster; `None`: the hub.
+    pub cluster: Option<String>,
+    /// Revision that it is about, if it is about one.
+    pub revision: Option<String>,
+}
+
+/// One effect that failed.
+#[derive(Debug)]
+pub struct Failed {
+    /// Which.
+    pub effect: Done,
+    /// Why.
+    pub error: ExecError,
+}
+
+impl Executor<'_> {
+    /// Carries out a plan. Each effect is bounded by the deadlines of the clients.
+    ///
+    /// Cancel-safe: dropping the future leaves a prefix of the effects done, one of them
+    /// perhaps in doubt.
+    pub async fn execute(&self, plan: &Plan) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut per_cluster: BTreeMap<&str, Vec<&Action>> = BTreeMap::new();
+        let mut snapshots: BTreeMap<&str, Vec<&Action>> = BTreeMap::new();
+        let mut decision = None;
+        for action in &plan.actions {
+            match action {
+                Action::RecordRevision { .. }
+                | Action::CreateRollout { .. }
+                | Action::CreatePolicy { .. } => {
+                    if !outcome.add(action, self.carry_out(action).await) {
+                        return outcome;
+                    }
+                }
+                Action::StartTransfer(_)
+                | Action::DeleteTransfer { .. }
+                | Action::ApplyRevision { .. }
+                | Action::DeleteRevision { .. } => {
+                    let cluster = action.cluster().unwrap_or_default();
+                    per_cluster.entry(cluster).or_default().push(action);
+                }
+                Action::DecideTraffic(_) => decision = Some(action),
+                Action::PublishSnapshot { cluster, .. } => {
+                    snapshots.entry(cluster).or_default().push(action);
+                }
+            }
+        }
+        outcome.extend(self.in_clusters(per_cluster).await);
+        if let Some(decision) = decision {
+            let decided = self.carry_out(decision).await;
+            if !outcome.add(decision, decided) {
+                return outcome;
+            }
+        }
+        let failed = |cluster: &str| {
+            let mut failed = outcome.failed.iter();
+            failed.any(|f| f.effect.cluster.as_deref() == Some(cluster))
+        };
+        snapshots.retain(|cluster, _| !failed(cluster));
+        outcome.extend(self.in_clusters(snapshots).await);
+        outcome
+    }
+
+    async fn in_clusters(&self, work: BTreeMap<&str, Vec<&Action>>) -> Vec<Outcome> {
+        let one = async |actions: Vec<&Action>| {
+            let mut outcome = Outcome::default();
+            for action in actions {
+                if !outcome.add(action, self.carry_out(action).await) {
+                    break;
+                }
+            }
+            outcome
+        };
+        join_all(work.into_values().map(one)).await
+    }
+
+    async fn carry_out(&self, action: &Action) -> Result<(), ExecError> {
+        tracing::debug!(
+            action = action.label(),
+            cluster.name = action.cluster(),
+            "executing"
+        );
+        match action {
+            Action::RecordRevision { revision, record } => {
+                self.record_revision(revision, record).await
+            }
+            Action::CreateRollout { name, spec } => self.create_rollout(name, spec).await,
+            Action::CreatePolicy { name } => self.create_policy(name).await,
+            Action::StartTransfer(start) => self.start_transfer(start).await,
+            Action::DeleteTransfer { cluster, name } => self.delete_transfer(cluster, name).await,
+            Action::ApplyRevision {
+                cluster,
+                revision,
+                replicas,
+            } => self.apply_revision(cluster, revision, *replicas).await,
+            Action::DeleteRevision { cluster, revision } => {
+                self.delete_revision(cluster, revision).await
+            }
+            Action::DecideTraffic(decide) => self.decide_traffic(decide).await,
+            Action::PublishSnapshot { cluster, spec } => self.publish(cluster, spec).await,
+        }
+    }
+}
+
+impl Outcome {
+    fn add(&mut self, action: &Action, result: Result<(), ExecError>) -> bool {
+        let revision = match action {
+            Action::ApplyRevision { revision, .. }
+            | Action::DeleteRevision { revision, .. }
+            | Action::RecordRevision { revision, .. } => Some(revision.clone()),
+            Action::CreateRollout { .. }
+            | Action::CreatePolicy { .. }
+            | Action::StartTransfer(_)
+            | Action::DeleteTransfer { .. }
+            | Action::DecideTraffic(_)
+            | Action::PublishSnapshot { .. } => None,
+        };
+        let effect = Done {
+            action: action.label(),
+            cluster: action.cluster().map(str::to_owned),
+            revision,
+        };
+        match result {
+            Ok(()) => {
+                self.done.push(effect);
+                true
+            }
+            Err(error) => {
+                self.failed.push(Failed { effect, error });
+                false
+            }
+        }
+    }
+
+    fn extend(&mut self, outcomes: Vec<Self>) {
+        for Self { done, failed } in outcomes {
+            self.done.extend(done);
+            self.failed.extend(failed);
+        }
+    }
+}

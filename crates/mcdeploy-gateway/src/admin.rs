@@ -46,7 +46,11 @@ async fn answer(state: &State, mut session: ServerSession) -> pingora::Result<()
             } else {
                 StatusCode::SERVICE_UNAVAILABLE
             };
-            let text = if ready { "ok\n" } else { "no routes, or draining\n" };
+            let text = if ready {
+                "ok\n"
+            } else {
+                "no routes, or draining\n"
+            };
             (status, "text/plain", text.to_owned())
         }
         "/livez" => (StatusCode::OK, "text/plain", "ok\n".to_owned()),

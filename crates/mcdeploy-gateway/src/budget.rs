@@ -121,7 +121,10 @@ mod tests {
             retries += u32::from(budget.take(now));
         }
         // 20 % of 60 000, and 10 a second, and what was in the purse.
-        assert!((12_000..=12_000 + 600 + 100).contains(&retries), "{retries}");
+        assert!(
+            (12_000..=12_000 + 600 + 100).contains(&retries),
+            "{retries}"
+        );
     }
 
     #[test]

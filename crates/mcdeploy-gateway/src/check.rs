@@ -1,11 +1,6 @@
 //! Active checks: a task per upstream, for as long as the table lists it.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method};
 use mcdeploy_api::names::HEADER_HOP;

@@ -216,7 +216,8 @@ impl Pool {
         session.respect_keepalive();
         if let Some(stream) = session.reuse().await {
             let idle = Some(self.timings.upstream_keepalive);
-            self.connector.release_stream(stream, peer.reuse_hash(), idle);
+            self.connector
+                .release_stream(stream, peer.reuse_hash(), idle);
         }
     }
 }

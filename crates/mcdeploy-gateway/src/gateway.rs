@@ -147,7 +147,12 @@ impl Gateway {
                 writer = Some(status.clone());
                 tasks.push(spawn(status.run(reports.subscribe())));
                 let start = start.clone().unwrap_or_default();
-                tasks.push(spawn(kube_source::run(client, start, inputs, state.clone())));
+                tasks.push(spawn(kube_source::run(
+                    client,
+                    start,
+                    inputs,
+                    state.clone(),
+                )));
                 receiver
             }
         };

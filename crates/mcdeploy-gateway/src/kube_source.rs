@@ -93,7 +93,12 @@ pub(crate) async fn run(
     };
     let (never, _) = tokio::join!(
         follow(snapshots(client.clone()), None, on_snapshot, failed),
-        follow(Api::<EndpointSlice>::all(client), Some(SLICES), on_slice, failed),
+        follow(
+            Api::<EndpointSlice>::all(client),
+            Some(SLICES),
+            on_slice,
+            failed
+        ),
     );
     never
 }
@@ -157,9 +162,7 @@ impl Seen {
                     None => !self.start.endpoints.is_empty(),
                 };
                 if slices.is_empty() && had_some {
-                    tracing::warn!(
-                        "the API server lists no endpoints; routing to those last seen"
-                    );
+                    tracing::warn!("the API server lists no endpoints; routing to those last seen");
                     let start = &self.start.endpoints;
                     self.slices.get_or_insert_with(|| as_slices(start));
                     return Verdict::Doubted;

@@ -354,7 +354,13 @@ impl Journey<'_> {
             let _ = head.insert_header(HEADER_CLUSTER, &self.state.config.cluster);
             let _ = head.insert_header(HEADER_REVISION, revision);
         }
-        count(self.state, self.model, self.cluster_of(pick), head.status, "");
+        count(
+            self.state,
+            self.model,
+            self.cluster_of(pick),
+            head.status,
+            "",
+        );
         answer.head = head;
         answer
     }

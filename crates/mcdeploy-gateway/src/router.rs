@@ -123,7 +123,9 @@ impl Router {
             let mut upstream = |key: UpstreamKey| {
                 used.insert(key.clone());
                 let known = self.upstreams.entry(key);
-                known.or_insert_with_key(|key| Upstream::new(key.clone())).clone()
+                known
+                    .or_insert_with_key(|key| Upstream::new(key.clone()))
+                    .clone()
             };
             let route = route(&key.namespace, spec, input, &mut upstream);
             table.models.insert(spec.model.clone(), Arc::new(route));

@@ -218,7 +218,12 @@ async fn collect(session: &mut ServerSession, size: usize, limit: usize) -> Resu
 
 fn too_large(limit: usize) -> Reply {
     let message = format!("the body is larger than {limit} bytes, which is what the gateway keeps");
-    Reply::error(StatusCode::PAYLOAD_TOO_LARGE, Reason::BodyTooLarge, &message).and_close()
+    Reply::error(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        Reason::BodyTooLarge,
+        &message,
+    )
+    .and_close()
 }
 
 fn cut_short(what: &str) -> Reply {

@@ -109,10 +109,13 @@ impl Writer {
         });
         let params = PatchParams::apply(&self.pod).force();
         let api = snapshots_in(self.client.clone(), &key.namespace);
-        timeout(WRITE, api.patch_status(&key.name, &params, &Patch::Apply(patch)))
-            .await
-            .map_err(|_| WriteError::Timeout)?
-            .map(drop)
-            .map_err(|e| WriteError::Kube(Box::new(e)))
+        timeout(
+            WRITE,
+            api.patch_status(&key.name, &params, &Patch::Apply(patch)),
+        )
+        .await
+        .map_err(|_| WriteError::Timeout)?
+        .map(drop)
+        .map_err(|e| WriteError::Kube(Box::new(e)))
     }
 }

@@ -138,7 +138,8 @@ async fn weights_that_change_under_load_cost_nothing() {
     let mut late = Samples::default();
     for step in [0, 100, 0, 50, 100] {
         let regions: Vec<_> = world.regions.iter().collect();
-        late.0.extend(load(&regions, Duration::from_millis(400)).await.0);
+        late.0
+            .extend(load(&regions, Duration::from_millis(400)).await.0);
         world.publish(&[
             revision("aaaaaaaaaa", 100 - step),
             revision("bbbbbbbbbb", step),

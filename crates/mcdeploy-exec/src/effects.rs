@@ -1,0 +1,194 @@
+//! Effects in member clusters.
+
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        batch::v1::Job,
+        core::v1::{Secret, Service},
+    },
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+use mcdeploy_api::{
+    FetchPlan, RoutingSnapshot, RoutingSnapshotSpec, StoreAccess, TransferPlan, names,
+};
+use mcdeploy_cluster::{ClusterClient, ClusterError, Delete, Force};
+use mcdeploy_manifests::{
+    RevisionInput, TransferInput, render_revision, render_transfer, transfer_name,
+};
+use mcdeploy_plan::{StartTransfer, input_hash};
+
+use crate::{ANNOTATION_INPUT_HASH, ExecError, Executor};
+
+const MANAGER: &str = names::FIELD_MANAGER_OPERATOR;
+/// Transfers run where tenants cannot read the credentials of their stores.
+const SYSTEM: Option<&str> = Some(names::SYSTEM_NAMESPACE);
+
+impl Executor<'_> {
+    pub(crate) async fn apply_revision(
+        &self,
+        cluster: &str,
+        revision: &str,
+        replicas: i32,
+    ) -> Result<(), ExecError> {
+        let client = self.client(cluster)?;
+        let record = self.records.get(revision);
+        let record = record.ok_or_else(|| ExecError::FindRevision {
+            revision: revision.to_owned(),
+        })?;
+        let store = self.store_of.get(cluster).map_or("", String::as_str);
+        let (access, version) = self.store(store)?;
+        let name = names::revision_object_name(self.deployment, revision);
+        let there: Option<Deployment> = client.get(Some(self.namespace), &name).await?;
+        let input = RevisionInput {
+            namespace: self.namespace.to_owned(),
+            deployment: self.deployment.to_owned(),
+            revision: revision.to_owned(),
+            model: record.model.clone(),
+            version: record.version.clone(),
+            container: record.container.clone(),
+            replicas,
+            fetch: FetchPlan {
+                model: record.model.clone(),
+                version: record.version.clone(),
+                manifest_digest: record.manifest_digest,
+                store: access.clone(),
+            },
+            // An upgrade of mcdeploy restarts no model pod.
+            daemon_image: there
+                .as_ref()
+                .and_then(fetch_image)
+                .unwrap_or_else(|| self.daemon_image.to_owned()),
+        };
+        let mut objects = render_revision(&input);
+        let hash = input_hash(revision, replicas, version);
+        for metadata in [
+            &mut objects.fetch_secret.metadata,
+            &mut objects.deployment.metadata,
+            &mut objects.service.metadata,
+        ] {
+            annotate(metadata, &hash);
+        }
+        client.ensure_namespace(self.namespace).await?;
+        let force = Force::Yes;
+        client.apply(&objects.fetch_secret, MANAGER, force).await?;
+        client.apply(&objects.deployment, MANAGER, force).await?;
+        client.apply(&objects.service, MANAGER, force).await?;
+        Ok(())
+    }
+
+    /// The Deployment goes last: while it is there, a later look finds the rest.
+    pub(crate) async fn delete_revision(
+        &self,
+        cluster: &str,
+        revision: &str,
+    ) -> Result<(), ExecError> {
+        let client = self.client(cluster)?;
+        let name = names::revision_object_name(self.deployment, revision);
+        let namespace = Some(self.namespace);
+        let any = Delete::default;
+        client.delete::<Secret>(namespace, &name, any()).await?;
+        client.delete::<Service>(namespace, &name, any()).await?;
+        client.delete::<Deployment>(namespace, &name, any()).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn start_transfer(&self, start: &StartTransfer) -> Result<(), ExecError> {
+        let StartTransfer {
+            cluster,
+            source,
+            target,
+            record,
+        } = start;
+        let client = self.client(cluster)?;
+        let input = TransferInput {
+            namespace: names::SYSTEM_NAMESPACE.to_owned(),
+            name: transfer_name(&record.model, &record.version, target),
+            plan: TransferPlan {
+                model: record.model.clone(),
+                version: record.version.clone(),
+                manifest_digest: record.manifest_digest,
+                source: self.store(source)?.0.clone(),
+                target: self.store(target)?.0.clone(),
+            },
+            daemon_image: self.daemon_image.to_owned(),
+        };
+        let mut objects = render_transfer(&input);
+        client.apply(&objects.secret, MANAGER, Force::Yes).await?;
+        let job = match client.create(&objects.job, MANAGER).await {
+            Ok(job) => job,
+            Err(ClusterError::Conflict {
+                already_exists: true,
+                ..
+            }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        // Should nobody live to delete it, the credentials go with the Job.
+        let uid = job.metadata.uid.unwrap_or_default();
+        objects.secret.metadata.owner_references = Some(vec![OwnerReference {
+            api_version: "batch/v1".to_owned(),
+            kind: "Job".to_owned(),
+            name: input.name,
+            uid,
+            ..OwnerReference::default()
+        }]);
+        client.apply(&objects.secret, MANAGER, Force::Yes).await?;
+        Ok(())
+    }
+
+    /// The Job goes last: while it is there, a later look finds the rest.
+    pub(crate) async fn delete_transfer(&self, cluster: &str, name: &str) -> Result<(), ExecError> {
+        let client = self.client(cluster)?;
+        let any = Delete::default;
+        client.delete::<Secret>(SYSTEM, name, any()).await?;
+        client.delete::<Job>(SYSTEM, name, any()).await?;
+        Ok(())
+    }
+
+    /// The API server itself refuses an epoch that does not rise.
+    pub(crate) async fn publish(
+        &self,
+        cluster: &str,
+        spec: &RoutingSnapshotSpec,
+    ) -> Result<(), ExecError> {
+        let client = self.client(cluster)?;
+        let mut snapshot = RoutingSnapshot::new(self.deployment, spec.clone());
+        snapshot.metadata.namespace = Some(self.namespace.to_owned());
+        let labels = [
+            (names::LABEL_DEPLOYMENT, self.deployment),
+            (names::LABEL_MODEL, &spec.model),
+            (names::LABEL_MANAGED_BY, names::MANAGED_BY),
+        ];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        snapshot.metadata.labels = Some(labels.into());
+        client.ensure_namespace(self.namespace).await?;
+        client.apply(&snapshot, MANAGER, Force::Yes).await?;
+        Ok(())
+    }
+
+    fn client(&self, cluster: &str) -> Result<&ClusterClient, ExecError> {
+        let client = self.members.get(cluster);
+        client.ok_or_else(|| ExecError::FindCluster {
+            cluster: cluster.to_owned(),
+        })
+    }
+
+    fn store(&self, name: &str) -> Result<&(StoreAccess, String), ExecError> {
+        let store = self.stores.get(name);
+        store.ok_or_else(|| ExecError::FindStore {
+            store: name.to_owned(),
+        })
+    }
+}
+
+fn annotate(metadata: &mut ObjectMeta, hash: &str) {
+    let annotations = metadata.annotations.get_or_insert_default();
+    annotations.insert(ANNOTATION_INPUT_HASH.to_owned(), hash.to_owned());
+}
+
+/// Image of the init container that is there now.
+fn fetch_image(deployment: &Deployment) -> Option<String> {
+    let pod = deployment.spec.template.spec.as_ref()?;
+    let mut inits = pod.init_containers.iter().flatten();
+    let fetch = inits.find(|container| container.name == names::FETCH_CONTAINER)?;
+    fetch.image.clone()
+}

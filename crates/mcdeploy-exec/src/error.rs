@@ -1,0 +1,52 @@
+//! Why an effect was not carried out.
+
+use mcdeploy_api::{ErrorClass, Reason};
+use mcdeploy_cluster::ClusterError;
+
+/// Why an effect was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// The cluster refused or did not answer.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The plan names a cluster that there is no client for.
+    #[error("no client of member cluster {cluster:?}")]
+    FindCluster {
+        /// The cluster.
+        cluster: String,
+    },
+    /// The plan names a revision that is not recorded.
+    #[error("revision {revision:?} is not recorded")]
+    FindRevision {
+        /// The revision.
+        revision: String,
+    },
+    /// The plan names a store that cannot be used.
+    #[error("no access to store {store:?}")]
+    FindStore {
+        /// The store.
+        store: String,
+    },
+}
+
+impl ExecError {
+    /// What a caller may do about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Cluster(error) => error.class(),
+            // The world changed under the plan: look again.
+            Self::FindCluster { .. } | Self::FindRevision { .. } | Self::FindStore { .. } => {
+                ErrorClass::Transient
+            }
+        }
+    }
+
+    /// The word for a status row.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Cluster(error) => error.reason(),
+            Self::FindCluster { .. } | Self::FindRevision { .. } => Reason::Pending,
+            Self::FindStore { .. } => Reason::StoreNotFound,
+        }
+    }
+}

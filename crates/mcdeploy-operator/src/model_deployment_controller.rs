@@ -1,0 +1,165 @@
+//! `ModelDeployment`: the rollout, with its `ModelRollout`s and `TrafficPolicy`.
+//! Observe > validate > plan > execute > status; the second and third are
+//! [`mcdeploy_plan`], the fourth is [`mcdeploy_exec`].
+
+mod observe;
+mod view;
+mod write;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use mcdeploy_api::{ErrorClass, ModelDeployment};
+use mcdeploy_cluster::{ClusterClient, ClusterError};
+use mcdeploy_exec::{ExecError, Executor, Outcome};
+use mcdeploy_plan::{Plan, RevisionRecord, World, plan, status};
+
+use crate::{
+    context::{Context, Key},
+    lead::Classified,
+    stores::Loaded,
+};
+
+/// Why a look at a `ModelDeployment` failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The hub did not answer, or refused.
+    #[error(transparent)]
+    Hub(#[from] ClusterError),
+    /// A record in the hub is not one of ours.
+    #[error("read revision record {name:?}")]
+    ReadRecord {
+        name: String,
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Hub(error) => error.class(),
+            Self::ReadRecord { .. } => ErrorClass::Permanent,
+        }
+    }
+}
+
+/// What one look found, and what the plan is carried out with.
+pub(crate) struct Observed {
+    pub(crate) world: World,
+    pub(crate) owner: OwnerReference,
+    pub(crate) clients: BTreeMap<String, ClusterClient>,
+    pub(crate) stores: Loaded,
+}
+
+pub(crate) async fn reconcile(ctx: &Arc<Context>, key: &Key) -> Result<Option<Duration>, Error> {
+    let (namespace, name) = key;
+    let found: Option<ModelDeployment> = ctx.hub.get(Some(namespace), name).await?;
+    let Some(deployment) = found.filter(|d| d.metadata.deletion_timestamp.is_none()) else {
+        ctx.memories().remove(key);
+        return Ok(None);
+    };
+    let observed = Box::pin(observe::observe(ctx, key, &deployment)).await?;
+    let world = &observed.world;
+    let plan = plan(world);
+    let outcome = execute(ctx, key, &observed, &plan).await;
+    remember(ctx, key, world, &plan, &outcome);
+    let statuses = status(world, &plan);
+    write::write(ctx, world, statuses).await?;
+    Ok(Some(next_look(ctx, &plan, &outcome)))
+}
+
+async fn execute(ctx: &Context, key: &Key, observed: &Observed, plan: &Plan) -> Outcome {
+    let Observed {
+        world,
+        owner,
+        clients,
+        stores,
+    } = observed;
+    if plan.actions.is_empty() {
+        return Outcome::default();
+    }
+    let mut records: BTreeMap<String, RevisionRecord> = world.records.clone();
+    records.extend(plan.target.clone());
+    let store_of = world.members.iter();
+    let store_of = store_of.map(|(name, member)| (name.clone(), member.store.clone()));
+    let (namespace, name) = key;
+    let executor = Executor {
+        hub: &ctx.hub,
+        members: clients,
+        deployment: name,
+        namespace,
+        owner: owner.clone(),
+        records: &records,
+        stores: &stores.access,
+        store_of: &store_of.collect(),
+        daemon_image: &ctx.settings.daemon_image,
+    };
+    let outcome = Box::pin(executor.execute(plan)).await;
+    for done in &outcome.done {
+        ctx.metrics.effect(done.action, "ok");
+        tracing::info!(
+            action = done.action,
+            cluster.name = done.cluster,
+            revision = done.revision,
+            plan.generation = plan.generation,
+            "carried out"
+        );
+    }
+    for failed in &outcome.failed {
+        let class = failed.error.class();
+        ctx.metrics.effect(failed.effect.action, class.label());
+        tracing::warn!(
+            action = failed.effect.action,
+            cluster.name = failed.effect.cluster,
+            revision = failed.effect.revision,
+            class = class.label(),
+            error = %failed.error,
+            "not carried out"
+        );
+    }
+    outcome
+}
+
+/// Remembers what lasts from this look to the next.
+fn remember(ctx: &Context, key: &Key, world: &World, plan: &Plan, outcome: &Outcome) {
+    let mut memories = ctx.memories();
+    let memory = memories.entry(key.clone()).or_default();
+    memory.note(plan, world.now);
+    for done in &outcome.done {
+        if let (Some(cluster), Some(revision)) = (&done.cluster, &done.revision) {
+            memory.refused(cluster, revision, None);
+        }
+    }
+    for failed in &outcome.failed {
+        let effect = &failed.effect;
+        let refused = failed.error.class() == ErrorClass::Permanent;
+        if let (true, Some(cluster), Some(revision)) = (refused, &effect.cluster, &effect.revision)
+        {
+            memory.refused(cluster, revision, Some(failed.error.to_string()));
+        }
+        if let (Some(cluster), ExecError::Cluster(error)) = (&effect.cluster, &failed.error) {
+            lost_contact(ctx, cluster, error);
+        }
+    }
+}
+
+/// A call that got no answer is a reason for the cluster's own controller to look now.
+pub(crate) fn lost_contact(ctx: &Context, cluster: &str, error: &ClusterError) {
+    if error.reason() == mcdeploy_api::Reason::Unreachable {
+        ctx.queues.members.add(cluster.to_owned());
+    }
+}
+
+fn next_look(ctx: &Context, plan: &Plan, outcome: &Outcome) -> Duration {
+    let pace = &ctx.settings.pace;
+    if !outcome.failed.is_empty() {
+        pace.blocked.min(pace.moving * 4)
+    } else if plan.is_moving() {
+        pace.moving
+    } else if plan.is_settled() {
+        pace.settled
+    } else {
+        pace.blocked
+    }
+}

@@ -1,0 +1,273 @@
+//! Observe: everything that the planner is told, from the hub, the members, the stores
+//! and the gateways. A member that does not answer is `Unknown` and slows down nobody.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use k8s_openapi::{
+    api::apps::v1::ControllerRevision, apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
+use kube::Resource as _;
+use mcdeploy_api::{
+    ConditionStatus, ConditionType, MemberCluster, ModelDeployment, ModelRollout, ModelVersion,
+    ReplicaState, TrafficPolicy, names,
+};
+use mcdeploy_cluster::ClusterError;
+use mcdeploy_plan::{
+    DeploymentFacts, MemberFacts, PolicyFacts, ProbeFacts, ReplicaFacts, RevisionRecord,
+    RolloutFacts, Sight, World, probes_wanted, replicas_wanted,
+};
+use mcdeploy_probe::ProbeTarget;
+
+use super::{Error, Observed, lost_contact, view};
+use crate::{
+    clock,
+    context::{Context, Key},
+    stores::{self, Loaded},
+};
+
+/// A look at a copy is good for this long while a rollout is under way, and otherwise.
+const COPY_AGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
+pub(super) async fn observe(
+    ctx: &Arc<Context>,
+    key: &Key,
+    deployment: &ModelDeployment,
+) -> Result<Observed, Error> {
+    let (namespace, name) = key;
+    let hub = &ctx.hub;
+    let ns = Some(namespace.as_str());
+    let ours = format!("{}={name}", names::LABEL_DEPLOYMENT);
+    let version = &deployment.spec.model_version_ref.name;
+    let (version, revisions, rollouts, policies, members, stores) = tokio::try_join!(
+        hub.get::<ModelVersion>(ns, version),
+        hub.list::<ControllerRevision>(ns, &ours),
+        hub.list::<ModelRollout>(ns, &ours),
+        hub.list::<TrafficPolicy>(ns, ""),
+        hub.list::<MemberCluster>(None, ""),
+        stores::load(hub, &ctx.settings.namespace),
+    )?;
+    let mut clients = BTreeMap::new();
+    let model_version = version.map(|version| version.spec);
+    let what = view::What {
+        namespace,
+        deployment: name,
+        version: model_version.as_ref(),
+        stores: stores.facts.keys().cloned().collect(),
+    };
+    let looks = members.iter().map(|member| look(ctx, member, &what));
+    let mut facts = BTreeMap::new();
+    for (name, member, client) in join_all(looks).await {
+        clients.extend(client.map(|client| (name.clone(), client)));
+        facts.insert(name, member);
+    }
+    let mut world = World {
+        now: clock::now(),
+        term: ctx.term,
+        timings: ctx.settings.timings,
+        deployment: deployment_facts(key, deployment),
+        model_version,
+        records: records(&revisions)?,
+        rollouts: rollouts.into_iter().map(rollout_facts).collect(),
+        policy: policy(name, policies),
+        members: facts,
+        stores: stores.facts.clone(),
+        replicas: BTreeMap::new(),
+    };
+    ctx.memories()
+        .entry(key.clone())
+        .or_default()
+        .recall(&mut world);
+    copies(ctx, &mut world, &stores).await;
+    probes(ctx, &mut world).await;
+    Ok(Observed {
+        world,
+        owner: owner(deployment),
+        clients,
+        stores,
+    })
+}
+
+async fn look(
+    ctx: &Context,
+    member: &MemberCluster,
+    what: &view::What<'_>,
+) -> (String, MemberFacts, Option<mcdeploy_cluster::ClusterClient>) {
+    let name = member.metadata.name.clone().unwrap_or_default();
+    let unseen = |unseen: mcdeploy_cluster::Unseen| Sight::Unknown {
+        reason: unseen.reason,
+        message: unseen.message,
+    };
+    let (sight, client) = match ctx.members.client(&name) {
+        Err(why) => (unseen(why), None),
+        Ok(client) => match view::view(&client, what).await {
+            Ok(view) => (Sight::Seen(Box::new(view)), Some(client)),
+            Err(error) => {
+                lost_contact(ctx, &name, &error);
+                (unseen((&error).into()), None)
+            }
+        },
+    };
+    let status = member.status.as_ref();
+    let facts = MemberFacts {
+        provider: member.spec.provider,
+        store: member.spec.artifact_store_ref.name.clone(),
+        gateway: status.and_then(|status| status.gateway_address.clone()),
+        sight,
+        applied_since: None,
+        running_since: None,
+        refused: None,
+        probe: None,
+    };
+    (name, facts, client)
+}
+
+fn deployment_facts((namespace, name): &Key, deployment: &ModelDeployment) -> DeploymentFacts {
+    let annotations = deployment.metadata.annotations.as_ref();
+    let by = annotations.and_then(|all| all.get(names::ANNOTATION_REQUESTED_BY));
+    DeploymentFacts {
+        name: name.clone(),
+        namespace: namespace.clone(),
+        generation: deployment.metadata.generation.unwrap_or_default(),
+        spec: deployment.spec.clone(),
+        status: deployment.status.clone().unwrap_or_default(),
+        requested_by: by.cloned(),
+    }
+}
+
+fn records(found: &[ControllerRevision]) -> Result<BTreeMap<String, RevisionRecord>, Error> {
+    let mut records = BTreeMap::new();
+    for object in found {
+        let labels = object.metadata.labels.as_ref();
+        let id = labels.and_then(|labels| labels.get(names::LABEL_REVISION));
+        let Some(id) = id else {
+            continue;
+        };
+        let record = serde_json::from_value(object.data.0.clone());
+        let record = record.map_err(|source| Error::ReadRecord {
+            name: object.metadata.name.clone().unwrap_or_default(),
+            source,
+        })?;
+        records.insert(id.clone(), record);
+    }
+    Ok(records)
+}
+
+fn rollout_facts(rollout: ModelRollout) -> RolloutFacts {
+    RolloutFacts {
+        name: rollout.metadata.name.unwrap_or_default(),
+        spec: rollout.spec,
+        status: rollout.status.unwrap_or_default(),
+    }
+}
+
+/// The policy that refers to the deployment; of several the one with its name, else the
+/// first by name.
+fn policy(deployment: &str, mut policies: Vec<TrafficPolicy>) -> Option<PolicyFacts> {
+    policies.retain(|policy| policy.spec.deployment_ref.name == deployment);
+    let name = |policy: &TrafficPolicy| policy.metadata.name.clone().unwrap_or_default();
+    policies.sort_by_key(|policy| (name(policy) != deployment, name(policy)));
+    let policy = policies.into_iter().next()?;
+    Some(PolicyFacts {
+        name: name(&policy),
+        generation: policy.metadata.generation.unwrap_or_default(),
+        resource_version: policy.metadata.resource_version.unwrap_or_default(),
+        spec: policy.spec,
+        status: policy.status.unwrap_or_default(),
+    })
+}
+
+fn owner(deployment: &ModelDeployment) -> OwnerReference {
+    OwnerReference {
+        api_version: ModelDeployment::api_version(&()).into_owned(),
+        kind: ModelDeployment::kind(&()).into_owned(),
+        name: deployment.metadata.name.clone().unwrap_or_default(),
+        uid: deployment.metadata.uid.clone().unwrap_or_default(),
+        controller: Some(true),
+        ..OwnerReference::default()
+    }
+}
+
+/// Looks at copies, those in stores of lost clusters excepted: the store is as far away
+/// as its clusters, and nothing is waited for that nobody can use.
+async fn copies(ctx: &Context, world: &mut World, stores: &Loaded) {
+    let complete = ConditionType::Complete.as_str();
+    let settled = world.deployment.status.observed_generation == Some(world.deployment.generation)
+        && world.deployment.status.conditions.iter().any(|condition| {
+            condition.type_ == complete && condition.status == ConditionStatus::True.as_str()
+        });
+    let max_age = if settled { COPY_AGE.1 } else { COPY_AGE.0 };
+    let seen = |store: &str| {
+        let mut beside = world
+            .members
+            .values()
+            .filter(|m| m.store == store)
+            .peekable();
+        beside.peek().is_none() || beside.any(|member| member.seen().is_some())
+    };
+    let deadline = ctx.settings.pace.look_deadline;
+    let looks = replicas_wanted(world).into_iter().map(async |wanted| {
+        let key = (wanted.store.clone(), wanted.digest);
+        if !seen(&wanted.store) {
+            let last = ctx.stores.last(&wanted.store, wanted.digest);
+            return (key, last.unwrap_or_else(|| not_looked(&wanted.store)), None);
+        }
+        let Some(entry) = stores.access.get(&wanted.store) else {
+            return (key, not_looked(&wanted.store), None);
+        };
+        let stores = &ctx.stores;
+        let (facts, news) = stores
+            .look(entry, &wanted, max_age, deadline, &ctx.cancel)
+            .await;
+        let version = names::model_version_name(&wanted.model, &wanted.version);
+        (key, facts, news.then_some(version))
+    });
+    let looked = join_all(looks).await;
+    let namespace = world.deployment.namespace.clone();
+    for (key, facts, news) in looked {
+        if let Some(version) = news {
+            ctx.queues.versions.add((namespace.clone(), version));
+        }
+        world.replicas.insert(key, facts);
+    }
+}
+
+fn not_looked(store: &str) -> ReplicaFacts {
+    ReplicaFacts {
+        state: ReplicaState::Unknown,
+        verified_bytes: 0,
+        reason: mcdeploy_api::Reason::StoreUnreachable,
+        message: format!("store {store} cannot be asked now"),
+    }
+}
+
+async fn probes(ctx: &Context, world: &mut World) {
+    let timeout = ctx.settings.pace.look_deadline;
+    let looks = probes_wanted(world).into_iter().map(async |wanted| {
+        let target = ProbeTarget {
+            address: wanted.address,
+            cluster: wanted.cluster.clone(),
+            model: wanted.model,
+            version: wanted.version,
+            revision: wanted.revision.clone(),
+        };
+        let sample = ctx.probe.serving(&target, timeout).await;
+        let facts = ProbeFacts {
+            revision: wanted.revision,
+            ok: sample.is_serving(),
+            message: match &sample.result {
+                Ok(()) => "ready, and an inference was answered".to_owned(),
+                Err(failure) => failure.to_string(),
+            },
+        };
+        (wanted.cluster, facts)
+    });
+    for (cluster, facts) in join_all(looks).await {
+        if let Some(member) = world.members.get_mut(&cluster) {
+            member.probe = Some(facts);
+        }
+    }
+}
+
+/// A list or get that failed makes the whole cluster unknown: half a view is none.
+pub(super) type Looked<T> = Result<T, ClusterError>;

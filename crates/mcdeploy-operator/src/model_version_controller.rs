@@ -1,0 +1,98 @@
+//! `ModelVersion`: which copies are whole. Observe > status.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use mcdeploy_api::{ErrorClass, ModelVersion, Reason, ReplicaState, names};
+use mcdeploy_cluster::ClusterError;
+use mcdeploy_plan::{ReplicaFacts, ReplicaWanted, version_status};
+
+use crate::{clock, context::Context, lead::Classified, stores};
+
+/// A look at a copy is good for this long, here.
+const MAX_AGE: Duration = Duration::from_secs(20);
+/// Next look at a version that is whole everywhere, and at one that is not.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(300), Duration::from_secs(10));
+
+/// Why a look at a `ModelVersion` failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Hub(#[from] ClusterError),
+}
+
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Hub(error) => error.class(),
+        }
+    }
+}
+
+pub(crate) async fn reconcile(
+    ctx: &Context,
+    (namespace, name): &(String, String),
+) -> Result<Option<Duration>, Error> {
+    let hub = &ctx.hub;
+    let Some(version) = hub.get::<ModelVersion>(Some(namespace), name).await? else {
+        return Ok(None);
+    };
+    let looked = observe(ctx, &version).await?;
+    let before = version.status.clone().unwrap_or_default();
+    let generation = version.metadata.generation.unwrap_or_default();
+    let origin = &version.spec.store_ref.name;
+    let status = version_status(&before, generation, origin, &looked, clock::now());
+    if status != before {
+        let manager = names::FIELD_MANAGER_OPERATOR;
+        hub.patch_status::<ModelVersion>(Some(namespace), name, &status, manager, None)
+            .await?;
+    }
+    let whole = looked
+        .iter()
+        .all(|(_, facts)| facts.state == ReplicaState::Verified);
+    Ok(Some(if whole { AGAIN.0 } else { AGAIN.1 }))
+}
+
+/// Looks at the store that was pushed to and at every store that was ever of interest.
+async fn observe(
+    ctx: &Context,
+    version: &ModelVersion,
+) -> Result<Vec<(String, ReplicaFacts)>, Error> {
+    let loaded = stores::load(&ctx.hub, &ctx.settings.namespace).await?;
+    let spec = &version.spec;
+    let origin = &spec.store_ref.name;
+    let status = version.status.clone().unwrap_or_default();
+    let mut names: Vec<String> = status.stores.into_iter().map(|entry| entry.store).collect();
+    names.push(origin.clone());
+    let known = loaded.facts.keys().filter(|name| {
+        let last = ctx.stores.last(name, spec.manifest_digest);
+        last.is_some_and(|facts| facts.state != ReplicaState::Missing)
+    });
+    names.extend(known.cloned());
+    names.sort();
+    names.dedup();
+    let look = async |name: String| {
+        let Some(entry) = loaded.access.get(&name) else {
+            let facts = ReplicaFacts {
+                state: ReplicaState::Unknown,
+                verified_bytes: 0,
+                reason: Reason::StoreNotFound,
+                message: format!("ArtifactStore {name:?} does not exist or has no credentials"),
+            };
+            return (name, facts);
+        };
+        let wanted = ReplicaWanted {
+            store: name.clone(),
+            model: spec.model.clone(),
+            version: spec.version.clone(),
+            digest: spec.manifest_digest,
+        };
+        let deadline = ctx.settings.pace.look_deadline;
+        let stores = &ctx.stores;
+        let (facts, _) = stores
+            .look(entry, &wanted, MAX_AGE, deadline, &ctx.cancel)
+            .await;
+        (name, facts)
+    };
+    Ok(join_all(names.into_iter().map(look)).await)
+}

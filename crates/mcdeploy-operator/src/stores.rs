@@ -1,0 +1,217 @@
+//! Which stores can be used, and what was last seen in them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use k8s_openapi::api::core::v1::Secret;
+use mcdeploy_api::{ArtifactStore, Reason, ReplicaState, SecretValues, Sha256Digest, StoreAccess};
+use mcdeploy_cluster::{ClusterClient, ClusterError};
+use mcdeploy_plan::{ReplicaFacts, ReplicaWanted, StoreFacts};
+use mcdeploy_store::{Store, StoreError, verify_replica};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::OpenStore;
+
+/// How long a look that failed is not repeated: a silent store must not slow down the
+/// clusters of others.
+const FAILED_LOOK: Duration = Duration::from_secs(5);
+
+/// Opened stores, and what was last seen in them.
+pub(crate) struct Stores {
+    open: OpenStore,
+    opened: Mutex<HashMap<String, (String, Arc<dyn Store>)>>,
+    looked: Mutex<HashMap<(String, Sha256Digest), Looked>>,
+}
+
+#[derive(Clone)]
+struct Looked {
+    at: Instant,
+    version: String,
+    facts: ReplicaFacts,
+}
+
+/// Every `ArtifactStore` with its credentials.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Loaded {
+    /// What the planner is told.
+    pub(crate) facts: BTreeMap<String, StoreFacts>,
+    /// Usable ones, with the version of spec and credentials.
+    pub(crate) access: BTreeMap<String, (StoreAccess, String)>,
+}
+
+/// Reads every `ArtifactStore` and the Secrets that they name.
+pub(crate) async fn load(hub: &ClusterClient, namespace: &str) -> Result<Loaded, ClusterError> {
+    let mut loaded = Loaded::default();
+    let stores: Vec<ArtifactStore> = hub.list(None, "").await?;
+    for store in stores {
+        let name = store.metadata.name.clone().unwrap_or_default();
+        let access = access(hub, namespace, &name, &store).await?;
+        let usable = match access {
+            Ok(access) => {
+                // Plain data always serialises.
+                let bytes = serde_json::to_vec(&access).unwrap_or_default();
+                let version = Sha256Digest::of(bytes).short(16);
+                let entry = (access, version.clone());
+                loaded.access.insert(name.clone(), entry);
+                Ok(version)
+            }
+            Err(why) => Err(why),
+        };
+        let provider = store.spec.provider;
+        loaded.facts.insert(name, StoreFacts { provider, usable });
+    }
+    Ok(loaded)
+}
+
+async fn access(
+    hub: &ClusterClient,
+    namespace: &str,
+    name: &str,
+    store: &ArtifactStore,
+) -> Result<Result<StoreAccess, String>, ClusterError> {
+    let mut secret = SecretValues::default();
+    if let Some(reference) = &store.spec.auth.secret_ref {
+        let found: Option<Secret> = hub.get(Some(namespace), &reference.name).await?;
+        let Some(found) = found else {
+            return Ok(Err(format!(
+                "Secret {:?} of ArtifactStore {name:?} is not in namespace {namespace:?}",
+                reference.name
+            )));
+        };
+        for (key, value) in found.data.unwrap_or_default() {
+            let Ok(value) = String::from_utf8(value.0) else {
+                return Ok(Err(format!(
+                    "key {key:?} of Secret {:?} is not text",
+                    reference.name
+                )));
+            };
+            secret.0.insert(key, value);
+        }
+    }
+    Ok(Ok(StoreAccess {
+        name: name.to_owned(),
+        spec: store.spec.clone(),
+        secret,
+    }))
+}
+
+impl Stores {
+    pub(crate) fn new(open: OpenStore) -> Self {
+        Self {
+            open,
+            opened: Mutex::default(),
+            looked: Mutex::default(),
+        }
+    }
+
+    /// Names of stores that were opened.
+    pub(crate) fn names(&self) -> Vec<String> {
+        lock(&self.opened).keys().cloned().collect()
+    }
+
+    /// A store, opened once per version of its spec and credentials.
+    pub(crate) async fn opened(
+        &self,
+        access: &StoreAccess,
+        version: &str,
+    ) -> Result<Arc<dyn Store>, StoreError> {
+        let known = lock(&self.opened).get(&access.name).cloned();
+        if let Some((_, store)) = known.filter(|(v, _)| v == version) {
+            return Ok(store);
+        }
+        let store = (self.open)(access.clone()).await?;
+        let entry = (version.to_owned(), Arc::clone(&store));
+        lock(&self.opened).insert(access.name.clone(), entry);
+        Ok(store)
+    }
+
+    /// What was last seen of a copy, however long ago.
+    pub(crate) fn last(&self, store: &str, digest: Sha256Digest) -> Option<ReplicaFacts> {
+        let looked = lock(&self.looked);
+        let entry = looked.get(&(store.to_owned(), digest))?;
+        Some(entry.facts.clone())
+    }
+
+    /// Looks at a copy, unless that was done less than `max_age` ago. Answers what is
+    /// there, and whether that is news.
+    pub(crate) async fn look(
+        &self,
+        (access, version): &(StoreAccess, String),
+        wanted: &ReplicaWanted,
+        max_age: Duration,
+        deadline: Duration,
+        cancel: &CancellationToken,
+    ) -> (ReplicaFacts, bool) {
+        let key = (wanted.store.clone(), wanted.digest);
+        let before = lock(&self.looked).get(&key).cloned();
+        if let Some(before) = before.as_ref().filter(|b| b.version == *version) {
+            let max_age = match before.facts.state {
+                ReplicaState::Unknown => FAILED_LOOK,
+                ReplicaState::Verified
+                | ReplicaState::Copying
+                | ReplicaState::Missing
+                | ReplicaState::ChecksumMismatch => max_age,
+            };
+            if before.at.elapsed() < max_age {
+                return (before.facts.clone(), false);
+            }
+        }
+        let look = self.verify(access, version, wanted, cancel);
+        let facts = match tokio::time::timeout(deadline, look).await {
+            Ok(Ok(facts)) => facts,
+            Ok(Err(error)) => unknown(error.reason(), error.to_string()),
+            Err(_) => unknown(
+                Reason::StoreUnreachable,
+                format!("no answer within {} ms", deadline.as_millis()),
+            ),
+        };
+        let news = before.is_none_or(|before| before.facts != facts);
+        let entry = Looked {
+            at: Instant::now(),
+            version: version.clone(),
+            facts: facts.clone(),
+        };
+        lock(&self.looked).insert(key, entry);
+        (facts, news)
+    }
+
+    async fn verify(
+        &self,
+        access: &StoreAccess,
+        version: &str,
+        wanted: &ReplicaWanted,
+        cancel: &CancellationToken,
+    ) -> Result<ReplicaFacts, StoreError> {
+        let store = self.opened(access, version).await?;
+        let ReplicaWanted {
+            store: _,
+            model,
+            version,
+            digest,
+        } = wanted;
+        let report = verify_replica(&*store, model, version, digest, cancel).await?;
+        Ok(ReplicaFacts {
+            state: report.state,
+            verified_bytes: i64::try_from(report.verified_bytes).unwrap_or(i64::MAX),
+            reason: Reason::AsDesired,
+            message: report.message,
+        })
+    }
+}
+
+fn unknown(reason: Reason, message: String) -> ReplicaFacts {
+    ReplicaFacts {
+        state: ReplicaState::Unknown,
+        verified_bytes: 0,
+        reason,
+        message,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
