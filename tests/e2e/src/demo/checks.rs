@@ -1,0 +1,179 @@
+//! What must be reached. Pure.
+
+use serde::Serialize;
+
+use super::{OutageReport, Report, Way};
+
+/// One number that must be reached.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Check {
+    /// What is measured.
+    pub name: String,
+    /// What must hold, in words.
+    pub wanted: String,
+    /// What was measured.
+    pub got: f64,
+    /// Whether it holds.
+    pub passed: bool,
+}
+
+impl Check {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts and megabytes are far below 2^52"
+    )]
+    fn at_most(name: &str, got: usize, most: usize) -> Self {
+        Self::at_most_f(name, got as f64, most as f64)
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts and megabytes are far below 2^52"
+    )]
+    fn at_least(name: &str, got: usize, least: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            wanted: format!("at least {least}"),
+            got: got as f64,
+            passed: got >= least,
+        }
+    }
+
+    fn at_most_f(name: &str, got: f64, most: f64) -> Self {
+        Self {
+            name: name.to_owned(),
+            wanted: format!("at most {most}"),
+            got,
+            passed: got <= most,
+        }
+    }
+}
+
+/// Everything that the report lets one check. With `complete`, a part that did not run
+/// is a failed check of its own; otherwise it is left out.
+pub(super) fn all(report: &Report, complete: bool) -> Vec<Check> {
+    let mut checks = vec![];
+    for (step, most) in [("up", 90.0), ("rollout v3", 30.0)] {
+        if let Some(seconds) = report.seconds(step) {
+            let name = format!("{step}, seconds");
+            checks.push(Check::at_most_f(&name, seconds, most));
+        }
+    }
+    checks.extend(size_checks(report));
+    for (rollout, counts) in &report.under_rollout {
+        let name = format!("failed during {rollout}");
+        checks.push(Check::at_most(&name, counts.failed, 0));
+    }
+    for outage in &report.outages {
+        checks.extend(outage_checks(outage));
+    }
+    if let Some(counts) = &report.all_addresses {
+        let name = "failed at all for the client with all addresses";
+        checks.push(Check::at_most(name, counts.failed, 0));
+        checks.push(Check::at_most("wrong answers for it", counts.wrong, 0));
+    }
+    checks.push(Check::at_most("wrong answers", report.load.wrong, 0));
+    let crossed = report.load.crossed;
+    checks.push(Check::at_least("answers from another region", crossed, 1));
+    if complete {
+        let known = |bytes: u64| usize::from(bytes > 0);
+        for (name, got, least) in [
+            ("outages seen to their end", report.outages.len(), 4),
+            ("rollouts under load", report.under_rollout.len(), 2),
+            (
+                "operator's memory was seen",
+                known(report.operator_peak_rss_bytes),
+                1,
+            ),
+            (
+                "the sandbox's memory was seen",
+                known(report.sandbox_pss_bytes),
+                1,
+            ),
+        ] {
+            checks.push(Check::at_least(name, got, least));
+        }
+    }
+    checks
+}
+
+fn size_checks(report: &Report) -> Vec<Check> {
+    let mega = |bytes: u64| usize::try_from(bytes / 1_000_000).unwrap_or(usize::MAX);
+    let mut checks = vec![];
+    if report.sandbox_pss_bytes > 0 {
+        let pss = mega(report.sandbox_pss_bytes);
+        checks.push(Check::at_most("all four clusters (PSS), MB", pss, 5000));
+    }
+    if report.operator_peak_rss_bytes > 0 {
+        let peak = mega(report.operator_peak_rss_bytes);
+        checks.push(Check::at_most("operator's peak (RSS), MB", peak, 60));
+    }
+    if report.help_seconds > 0.0 {
+        let millis = report.help_seconds * 1000.0;
+        checks.push(Check::at_most_f("mcdeploy --help, ms", millis, 20.0));
+    }
+    checks
+}
+
+fn outage_checks(outage: &OutageReport) -> Vec<Check> {
+    let OutageReport { way, after, .. } = outage;
+    let name = format!("failed from 2 s after the fault, {way:?}");
+    match way {
+        Way::Weighted | Way::PodsDown | Way::AllAddresses => {
+            let load = format!("requests of that time, {way:?}");
+            vec![
+                Check::at_most(&name, after.failed, 0),
+                Check::at_least(&load, after.sent, 100),
+            ]
+        }
+        Way::Control => vec![Check::at_least(&name, after.failed, 1)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::Counts;
+
+    fn outage(way: Way, failed: usize) -> OutageReport {
+        OutageReport {
+            way,
+            command_seconds: 0.1,
+            first_two_seconds: Counts::default(),
+            after: Counts {
+                sent: 800,
+                failed,
+                ..Counts::default()
+            },
+            recovery_seconds: 0.0,
+            back_seconds: 0.0,
+        }
+    }
+
+    fn failing(report: &Report) -> Vec<String> {
+        let checks = all(report, false);
+        let failed = checks.into_iter().filter(|check| !check.passed);
+        failed.map(|check| check.name).collect()
+    }
+
+    #[test]
+    fn a_failure_fails_every_outage_but_the_control_run_which_needs_one() {
+        let mut report = Report::default();
+        report.load.crossed = 1;
+        report.outages = vec![outage(Way::Weighted, 0), outage(Way::Control, 5)];
+        assert_eq!(failing(&report), Vec::<String>::new());
+        report.outages = vec![outage(Way::Weighted, 1), outage(Way::Control, 0)];
+        assert_eq!(
+            failing(&report),
+            [
+                "failed from 2 s after the fault, Weighted",
+                "failed from 2 s after the fault, Control"
+            ]
+        );
+    }
+
+    #[test]
+    fn no_answer_from_another_region_fails() {
+        assert_eq!(failing(&Report::default()), ["answers from another region"]);
+    }
+}

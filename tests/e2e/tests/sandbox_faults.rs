@@ -1,0 +1,3 @@
+//! Faults in the whole sandbox.
+
+#![cfg(test)]
