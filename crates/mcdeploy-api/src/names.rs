@@ -47,7 +47,7 @@ pub const FETCH_CONTAINER: &str = "mcdeploy-fetch";
 pub const SERVER_CONTAINER: &str = "server";
 /// Container of a transfer Job.
 pub const TRANSFER_CONTAINER: &str = "transfer";
-/// ServiceAccount in a member's system namespace that the hub acts as.
+/// `ServiceAccount` in a member's system namespace that the hub acts as.
 pub const HUB_SERVICE_ACCOUNT: &str = "mcdeploy-hub";
 /// Key of a kubeconfig in its Secret.
 pub const KUBECONFIG_KEY: &str = "kubeconfig";

@@ -81,7 +81,7 @@ pub struct RevisionRoute {
     /// Model version that it serves, as in `/versions/<version>`.
     #[schemars(length(min = 1, max = 63))]
     pub version: String,
-    /// Service, in the snapshot's namespace, whose EndpointSlices are the upstreams.
+    /// Service, in the snapshot's namespace, whose `EndpointSlices` are the upstreams.
     #[schemars(length(min = 1, max = 63))]
     pub service: String,
     /// Share of this region's requests: this over the sum of all, 0 to 100.

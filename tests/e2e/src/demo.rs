@@ -57,7 +57,7 @@ const RATE: u32 = 50;
 /// # Errors
 /// A step failed. The sandbox is taken down all the same, unless it is to be kept.
 pub async fn run(args: &Args) -> anyhow::Result<bool> {
-    let story = Story::default();
+    let story = Story;
     if !args.reuse && Path::new(STATE).exists() {
         bail!(
             "a sandbox runs already: use it with --reuse, or end it with `mcdeploy sandbox down`"

@@ -12,7 +12,7 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            Story::default().trouble(&format!("{error:#}"));
+            Story.trouble(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
