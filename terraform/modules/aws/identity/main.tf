@@ -1,0 +1,196 @@
+# Who may do what in AWS, without a stored secret: ServiceAccounts of the hub and of
+# members exchange their projected tokens for roles by AssumeRoleWithWebIdentity.
+
+locals {
+  base = "${var.name}-${var.environment}"
+
+  tags = merge(var.tags, {
+    "mcdeploy-fleet"       = var.name
+    "mcdeploy-environment" = var.environment
+    "managed-by"           = "terraform"
+  })
+
+  audience = "sts.amazonaws.com"
+
+  # Issuer URLs by name; the hub's once, even when it is a member too.
+  issuers = merge(
+    { for name, url in var.member_issuer_urls : name => url if url != var.hub_issuer_url },
+    { hub = var.hub_issuer_url },
+  )
+  new_issuers = { for name, url in local.issuers : name => url if !contains(keys(var.existing_oidc_provider_arns), url) }
+  provider_arns = {
+    for name, url in local.issuers : name => lookup(var.existing_oidc_provider_arns, url, null) != null ? (
+      var.existing_oidc_provider_arns[url]
+    ) : aws_iam_openid_connect_provider.this[name].arn
+  }
+
+  # Which issuers may act as members: their names in `issuers`.
+  member_names = [
+    for name, url in local.issuers : name
+    if contains(values(var.member_issuer_urls), url)
+  ]
+  hub_subjects      = ["system:serviceaccount:${var.system_namespace}:${var.hub_service_account}"]
+  transfer_subjects = ["system:serviceaccount:${var.system_namespace}:${var.transfer_service_account}"]
+  model_subjects    = [for account in sort(tolist(var.model_service_accounts)) : "system:serviceaccount:${replace(account, "/", ":")}"]
+
+  # Role name > issuer names and subjects that may take it.
+  trusted = {
+    operator = { issuers = ["hub"], subjects = local.hub_subjects }
+    transfer = { issuers = local.member_names, subjects = local.transfer_subjects }
+    models   = { issuers = local.member_names, subjects = local.model_subjects }
+  }
+}
+
+resource "aws_iam_openid_connect_provider" "this" {
+  for_each = local.new_issuers
+
+  url            = each.value
+  client_id_list = [local.audience]
+  tags           = local.tags
+}
+
+resource "aws_iam_role" "this" {
+  # Without members nobody could take the roles of members.
+  for_each = { for role, trust in local.trusted : role => trust if length(trust.issuers) > 0 }
+
+  name                 = "${local.base}-${each.key}"
+  description          = "mcdeploy ${each.key} of ${local.base}"
+  max_session_duration = 3600
+  tags                 = local.tags
+
+  # Audience and subject are both compared as they are: no StringLike, no wildcard.
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      for issuer in each.value.issuers : {
+        Effect    = "Allow"
+        Action    = "sts:AssumeRoleWithWebIdentity"
+        Principal = { Federated = local.provider_arns[issuer] }
+        Condition = {
+          StringEquals = {
+            "${trimprefix(local.issuers[issuer], "https://")}:aud" = local.audience
+            "${trimprefix(local.issuers[issuer], "https://")}:sub" = each.value.subjects
+          }
+        }
+      }
+    ]
+  })
+}
+
+locals {
+  # The customer key, where the bucket has one.
+  key_read = [for arn in var.kms_key_arn == null ? [] : [var.kms_key_arn] : {
+    Sid      = "DecryptObjects"
+    Effect   = "Allow"
+    Action   = ["kms:Decrypt"]
+    Resource = [arn]
+  }]
+  key_write = [for arn in var.kms_key_arn == null ? [] : [var.kms_key_arn] : {
+    Sid      = "EncryptObjects"
+    Effect   = "Allow"
+    Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    Resource = [arn]
+  }]
+
+  # Objects of versions, manifests and the probe: everything in the bucket, nothing beside.
+  operator_statements = concat(
+    [
+      {
+        Sid      = "FindVersions"
+        Effect   = "Allow"
+        Action   = ["s3:GetBucketLocation", "s3:ListBucket"]
+        Resource = [var.bucket_arn]
+      },
+      {
+        # Reads metadata and manifests; writes the small object that proves the right to write.
+        Sid      = "VerifyVersions"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:GetObjectAttributes", "s3:PutObject"]
+        Resource = ["${var.bucket_arn}/*"]
+      },
+    ],
+    [for arns in length(var.repository_arns) == 0 ? [] : [var.repository_arns] : {
+      Sid      = "ResolveImages"
+      Effect   = "Allow"
+      Action   = ["ecr:BatchGetImage", "ecr:DescribeImages"]
+      Resource = arns
+    }],
+    [for arns in length(var.cluster_arns) == 0 ? [] : [values(var.cluster_arns)] : {
+      Sid      = "FindClusters"
+      Effect   = "Allow"
+      Action   = ["eks:DescribeCluster"]
+      Resource = arns
+    }],
+    local.key_write,
+  )
+
+  transfer_statements = concat(
+    [
+      {
+        Sid      = "ListVersions"
+        Effect   = "Allow"
+        Action   = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"]
+        Resource = [var.bucket_arn]
+      },
+      {
+        Sid    = "CopyVersions"
+        Effect = "Allow"
+        Action = [
+          "s3:AbortMultipartUpload",
+          "s3:GetObject",
+          "s3:GetObjectAttributes",
+          "s3:ListMultipartUploadParts",
+          "s3:PutObject",
+        ]
+        Resource = ["${var.bucket_arn}/*"]
+      },
+    ],
+    local.key_write,
+  )
+
+  models_statements = concat(
+    [
+      {
+        Sid       = "ListOnePrefix"
+        Effect    = "Allow"
+        Action    = ["s3:ListBucket"]
+        Resource  = [var.bucket_arn]
+        Condition = { StringLike = { "s3:prefix" = ["${var.model_prefix}*"] } }
+      },
+    ],
+    [
+      {
+        Sid      = "ReadOnePrefix"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:GetObjectAttributes"]
+        Resource = ["${var.bucket_arn}/${var.model_prefix}*"]
+      },
+    ],
+    local.key_read,
+  )
+
+  policies = {
+    operator = jsonencode({ Version = "2012-10-17", Statement = local.operator_statements })
+    transfer = jsonencode({ Version = "2012-10-17", Statement = local.transfer_statements })
+    models   = jsonencode({ Version = "2012-10-17", Statement = local.models_statements })
+  }
+}
+
+resource "aws_iam_role_policy" "this" {
+  for_each = aws_iam_role.this
+
+  name   = each.key
+  role   = each.value.name
+  policy = local.policies[each.key]
+}
+
+# In the cluster the operator is the group `mcdeploy:hub`; its rights are the chart's.
+resource "aws_eks_access_entry" "operator" {
+  for_each = var.cluster_arns
+
+  cluster_name      = each.key
+  principal_arn     = aws_iam_role.this["operator"].arn
+  kubernetes_groups = ["mcdeploy:hub"]
+  type              = "STANDARD"
+  tags              = local.tags
+}

@@ -1,0 +1,197 @@
+mock_provider "aws" {
+  mock_resource "aws_iam_openid_connect_provider" {
+    defaults = { arn = "arn:aws:iam::123456789012:oidc-provider/mock" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/mock" }
+  }
+}
+
+variables {
+  name           = "shop"
+  environment    = "prod"
+  hub_issuer_url = "https://hub.example.com/id/HUB"
+  member_issuer_urls = {
+    aws   = "https://oidc.eks.us-east-1.amazonaws.com/id/ABC"
+    azure = "https://eastus.oic.prod-aks.azure.com/tenant/cluster/"
+  }
+  bucket_arn   = "arn:aws:s3:::shop-prod-models"
+  model_prefix = "digits/"
+  cluster_arns = { shop-prod = "arn:aws:eks:us-east-1:123456789012:cluster/shop-prod" }
+}
+
+run "operator_is_the_hubs_service_account_and_nobody_else" {
+  command = apply
+
+  assert {
+    condition = jsondecode(aws_iam_role.this["operator"].assume_role_policy).Statement == [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Principal = { Federated = "arn:aws:iam::123456789012:oidc-provider/mock" }
+      Condition = {
+        StringEquals = {
+          "hub.example.com/id/HUB:aud" = "sts.amazonaws.com"
+          "hub.example.com/id/HUB:sub" = ["system:serviceaccount:mcdeploy-system:mcdeploy-operator"]
+        }
+      }
+    }]
+    error_message = "aud and sub of the hub's ServiceAccount must be pinned"
+  }
+}
+
+run "every_trust_pins_aud_and_sub_without_wildcards" {
+  command = apply
+
+  assert {
+    condition = alltrue(flatten([
+      for role in aws_iam_role.this : [
+        for statement in jsondecode(role.assume_role_policy).Statement : [
+          keys(statement.Condition) == ["StringEquals"],
+          length([for key in keys(statement.Condition.StringEquals) : key if endswith(key, ":aud")]) == 1,
+          length([for key in keys(statement.Condition.StringEquals) : key if endswith(key, ":sub")]) == 1,
+          !strcontains(jsonencode(statement), "*"),
+        ]
+      ]
+    ]))
+    error_message = "each trust statement must compare aud and sub exactly"
+  }
+  assert {
+    condition     = length(jsondecode(aws_iam_role.this["transfer"].assume_role_policy).Statement) == 2
+    error_message = "transfer Jobs of each member, and of the hub no, may take the transfer role"
+  }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role.this["models"].assume_role_policy).Statement : one([for key, value in statement.Condition.StringEquals : value if endswith(key, ":sub")])] == [
+      ["system:serviceaccount:default:mcdeploy-model"],
+      ["system:serviceaccount:default:mcdeploy-model"],
+    ]
+    error_message = "model pods must be pinned to namespace and name"
+  }
+}
+
+run "models_read_one_prefix_and_write_nothing" {
+  command = apply
+
+  assert {
+    condition     = flatten([for statement in jsondecode(aws_iam_role_policy.this["models"].policy).Statement : statement.Action]) == ["s3:ListBucket", "s3:GetObject", "s3:GetObjectAttributes"]
+    error_message = "model pods only list and read"
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.this["models"].policy).Statement[1].Resource == ["arn:aws:s3:::shop-prod-models/digits/*"]
+    error_message = "model pods read one prefix"
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.this["models"].policy).Statement[0].Condition.StringLike["s3:prefix"] == ["digits/*"]
+    error_message = "model pods list one prefix"
+  }
+}
+
+run "no_policy_has_a_star_action_or_a_star_resource" {
+  command = apply
+  variables {
+    kms_key_arn     = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+    repository_arns = ["arn:aws:ecr:us-east-1:123456789012:repository/shop-prod/mcserve"]
+  }
+  assert {
+    condition = alltrue(flatten([
+      for policy in aws_iam_role_policy.this : [
+        for statement in jsondecode(policy.policy).Statement : [
+          [for action in flatten([statement.Action]) : !strcontains(action, "*")],
+          [for resource in flatten([statement.Resource]) : resource != "*"],
+        ]
+      ]
+    ]))
+    error_message = "actions and resources must be named"
+  }
+  assert {
+    condition     = contains(flatten([for statement in jsondecode(aws_iam_role_policy.this["models"].policy).Statement : statement.Action]), "kms:Decrypt")
+    error_message = "readers of an encrypted bucket need its key"
+  }
+}
+
+run "hub_in_the_same_account_has_one_provider" {
+  command = apply
+  variables {
+    hub_issuer_url = "https://oidc.eks.us-east-1.amazonaws.com/id/ABC"
+  }
+  assert {
+    condition     = length(aws_iam_openid_connect_provider.this) == 2
+    error_message = "an issuer is registered once"
+  }
+}
+
+run "existing_provider_is_used" {
+  command = apply
+  variables {
+    existing_oidc_provider_arns = { "https://hub.example.com/id/HUB" = "arn:aws:iam::123456789012:oidc-provider/hub.example.com/id/HUB" }
+  }
+  assert {
+    condition     = !contains(keys(aws_iam_openid_connect_provider.this), "hub") && jsondecode(aws_iam_role.this["operator"].assume_role_policy).Statement[0].Principal.Federated == "arn:aws:iam::123456789012:oidc-provider/hub.example.com/id/HUB"
+    error_message = "an existing provider must be used as it is"
+  }
+}
+
+run "refuses_wildcards_in_subjects" {
+  command = plan
+  variables {
+    system_namespace         = "*"
+    hub_service_account      = "mcdeploy-*"
+    transfer_service_account = "?"
+    model_service_accounts   = ["*/mcdeploy-model"]
+  }
+  expect_failures = [
+    var.system_namespace,
+    var.hub_service_account,
+    var.transfer_service_account,
+    var.model_service_accounts,
+  ]
+}
+
+run "refuses_every_model_as_prefix" {
+  command = plan
+  variables {
+    model_prefix = ""
+  }
+  expect_failures = [var.model_prefix]
+}
+
+run "refuses_one_issuer_under_two_names" {
+  command = plan
+  variables {
+    member_issuer_urls = { a = "https://one.example.com", b = "https://one.example.com" }
+  }
+  expect_failures = [var.member_issuer_urls]
+}
+
+run "refuses_another_issuer_under_the_name_hub" {
+  command = plan
+  variables {
+    member_issuer_urls = { hub = "https://one.example.com" }
+  }
+  expect_failures = [var.member_issuer_urls]
+}
+
+run "refuses_values_out_of_range" {
+  command = plan
+  variables {
+    name                        = "Shop"
+    environment                 = "p"
+    hub_issuer_url              = "http://hub.example.com"
+    existing_oidc_provider_arns = { "https://hub.example.com/id/HUB" = "mine" }
+    bucket_arn                  = "shop-prod-models"
+    kms_key_arn                 = "mine"
+    repository_arns             = ["arn:aws:ecr:us-east-1:123456789012:repository/*"]
+    cluster_arns                = { shop = "shop" }
+    tags                        = { "aws:owner" = "me" }
+  }
+  expect_failures = [
+    var.name,
+    var.environment,
+    var.hub_issuer_url,
+    var.existing_oidc_provider_arns,
+    var.bucket_arn,
+    var.kms_key_arn,
+    var.repository_arns,
+    var.cluster_arns,
+    var.tags,
+  ]
+}
