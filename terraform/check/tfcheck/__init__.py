@@ -1,0 +1,1 @@
+"""Checks of the Terraform modules, examples and pipelines."""
