@@ -12,32 +12,23 @@ locals {
 
   audience = "sts.amazonaws.com"
 
-  # Issuer URLs by name; the hub's once, even when it is a member too.
-  issuers = merge(
-    { for name, url in var.member_issuer_urls : name => url if url != var.hub_issuer_url },
-    { hub = var.hub_issuer_url },
-  )
-  new_issuers = { for name, url in local.issuers : name => url if !contains(keys(var.existing_oidc_provider_arns), url) }
+  new_issuers = { for name, url in var.issuers : name => url if !contains(keys(var.existing_oidc_provider_arns), name) }
   provider_arns = {
-    for name, url in local.issuers : name => lookup(var.existing_oidc_provider_arns, url, null) != null ? (
-      var.existing_oidc_provider_arns[url]
+    for name in keys(var.issuers) : name => contains(keys(var.existing_oidc_provider_arns), name) ? (
+      var.existing_oidc_provider_arns[name]
     ) : aws_iam_openid_connect_provider.this[name].arn
   }
 
-  # Which issuers may act as members: their names in `issuers`.
-  member_names = [
-    for name, url in local.issuers : name
-    if contains(values(var.member_issuer_urls), url)
-  ]
+  members           = sort(tolist(var.members))
   hub_subjects      = ["system:serviceaccount:${var.system_namespace}:${var.hub_service_account}"]
   transfer_subjects = ["system:serviceaccount:${var.system_namespace}:${var.transfer_service_account}"]
   model_subjects    = [for account in sort(tolist(var.model_service_accounts)) : "system:serviceaccount:${replace(account, "/", ":")}"]
 
   # Role name > issuer names and subjects that may take it.
   trusted = {
-    operator = { issuers = ["hub"], subjects = local.hub_subjects }
-    transfer = { issuers = local.member_names, subjects = local.transfer_subjects }
-    models   = { issuers = local.member_names, subjects = local.model_subjects }
+    operator = { issuers = [var.hub], subjects = local.hub_subjects }
+    transfer = { issuers = local.members, subjects = local.transfer_subjects }
+    models   = { issuers = local.members, subjects = local.model_subjects }
   }
 }
 
@@ -68,8 +59,8 @@ resource "aws_iam_role" "this" {
         Principal = { Federated = local.provider_arns[issuer] }
         Condition = {
           StringEquals = {
-            "${trimprefix(local.issuers[issuer], "https://")}:aud" = local.audience
-            "${trimprefix(local.issuers[issuer], "https://")}:sub" = each.value.subjects
+            "${trimprefix(var.issuers[issuer], "https://")}:aud" = local.audience
+            "${trimprefix(var.issuers[issuer], "https://")}:sub" = each.value.subjects
           }
         }
       }

@@ -19,22 +19,22 @@ locals {
   operator_credentials = {
     "operator-hub" = {
       identity = "operator"
-      issuer   = var.hub_issuer_url
+      issuer   = var.issuers[var.hub]
       subject  = "system:serviceaccount:${var.system_namespace}:${var.hub_service_account}"
     }
   }
   transfer_credentials = {
-    for name, url in var.member_issuer_urls : "transfer-${name}" => {
+    for name in var.members : "transfer-${name}" => {
       identity = "transfer"
-      issuer   = url
+      issuer   = var.issuers[name]
       subject  = local.transfer_subject
     }
   }
   models_credentials = {
-    for pair in setproduct(keys(var.member_issuer_urls), var.model_service_accounts) :
+    for pair in setproduct(var.members, var.model_service_accounts) :
     "models-${pair[0]}-${replace(pair[1], "/", "-")}" => {
       identity = "models"
-      issuer   = var.member_issuer_urls[pair[0]]
+      issuer   = var.issuers[pair[0]]
       subject  = "system:serviceaccount:${replace(pair[1], "/", ":")}"
     }
   }
@@ -126,19 +126,22 @@ resource "azurerm_role_assignment" "clusters" {
 }
 
 resource "azurerm_role_assignment" "resolve_images" {
-  count = var.registry_id == null ? 0 : 1
+  for_each = var.registry_ids
 
-  scope                = var.registry_id
+  scope                = each.value
   role_definition_name = "AcrPull"
   principal_id         = azurerm_user_assigned_identity.this["operator"].principal_id
   principal_type       = "ServicePrincipal"
 }
 
 resource "azurerm_role_assignment" "pull_images" {
-  for_each = var.registry_id == null ? {} : var.kubelet_principal_ids
+  for_each = {
+    for pair in setproduct(keys(var.registry_ids), keys(var.kubelet_principal_ids)) :
+    "${pair[0]}-${pair[1]}" => { registry = pair[0], cluster = pair[1] }
+  }
 
-  scope                = var.registry_id
+  scope                = var.registry_ids[each.value.registry]
   role_definition_name = "AcrPull"
-  principal_id         = each.value
+  principal_id         = var.kubelet_principal_ids[each.value.cluster]
   principal_type       = "ServicePrincipal"
 }

@@ -5,37 +5,30 @@
 locals {
   base = "${var.name}-${var.environment}"
 
-  issuers = merge(
-    { for name, url in var.member_issuer_urls : name => url if url != var.hub_issuer_url },
-    { hub = var.hub_issuer_url },
-  )
   # GKE clusters of this project are trusted by the project's own pool, where the subject
   # is namespace and name; every other issuer gets a provider of its own.
-  gke      = "https://container.googleapis.com/v1/projects/${var.project_id}/"
-  external = { for name, url in local.issuers : name => url if !startswith(url, local.gke) }
+  external = { for name, url in var.issuers : name => url if !contains(var.gke_issuers, name) }
 
   hub_subjects      = ["system:serviceaccount:${var.system_namespace}:${var.hub_service_account}"]
   transfer_subjects = ["system:serviceaccount:${var.system_namespace}:${var.transfer_service_account}"]
   model_subjects    = [for account in sort(tolist(var.model_service_accounts)) : "system:serviceaccount:${replace(account, "/", ":")}"]
 
-  is_member = { for name, url in local.issuers : name => contains(values(var.member_issuer_urls), url) }
-
   # Issuer name > subjects that it may vouch for.
   subjects = {
-    for name in keys(local.issuers) : name => concat(
-      name == "hub" ? local.hub_subjects : [],
-      local.is_member[name] ? concat(local.transfer_subjects, local.model_subjects) : [],
+    for name in keys(var.issuers) : name => concat(
+      name == var.hub ? local.hub_subjects : [],
+      contains(var.members, name) ? concat(local.transfer_subjects, local.model_subjects) : [],
     )
   }
 
   # One entry for each service account and principal that may act as it.
   trust = merge(
-    { for subject in local.hub_subjects : "operator/hub/${subject}" => { account = "operator", issuer = "hub", subject = subject } },
+    { for subject in local.hub_subjects : "operator/${var.hub}/${subject}" => { account = "operator", issuer = var.hub, subject = subject } },
     [
-      for name, member in local.is_member : merge(
+      for name in var.members : merge(
         { for subject in local.transfer_subjects : "transfer/${name}/${subject}" => { account = "transfer", issuer = name, subject = subject } },
         { for subject in local.model_subjects : "models/${name}/${subject}" => { account = "models", issuer = name, subject = subject } },
-      ) if member
+      )
     ]...
   )
 

@@ -2,7 +2,7 @@ output "access" {
   description = "What the hub needs to act as the operator: audience of its token, and the service account to take."
   value = {
     # Null where the hub is a GKE cluster of the project: its metadata server does the exchange.
-    workloadIdentityProvider = contains(keys(local.external), "hub") ? "//iam.googleapis.com/${local.pool}/providers/oidc-hub" : null
+    workloadIdentityProvider = contains(keys(local.external), var.hub) ? "//iam.googleapis.com/${local.pool}/providers/oidc-${var.hub}" : null
     serviceAccount           = google_service_account.this["operator"].email
   }
 }

@@ -18,37 +18,41 @@ variable "environment" {
   }
 }
 
-variable "hub_issuer_url" {
-  description = "OIDC issuer of the hub cluster's ServiceAccount tokens; Google fetches its keys from there, so it is reachable from the internet."
-  type        = string
-
-  validation {
-    condition     = can(regex("^https://[a-z0-9][a-z0-9.-]*[a-z0-9](/[A-Za-z0-9._~/-]*)?$", var.hub_issuer_url))
-    error_message = "hub_issuer_url: expected an https URL without port, query and fragment, exactly as in the tokens' `iss`."
-  }
-}
-
-variable "member_issuer_urls" {
-  description = "OIDC issuers of member clusters by a short name: their transfer Jobs and model pods may take the roles made here. The hub's issuer may be among them."
+variable "issuers" {
+  description = "OIDC issuers of ServiceAccount tokens, by the name of their cluster: the hub's and those of members. Google fetches their keys from there, so they are reachable from the internet."
   type        = map(string)
-  default     = {}
 
   validation {
     condition = alltrue([
-      for name, url in var.member_issuer_urls :
+      for name, url in var.issuers :
       can(regex("^[a-z0-9-]{1,27}$", name)) && can(regex("^https://[a-z0-9][a-z0-9.-]*[a-z0-9](/[A-Za-z0-9._~/-]*)?$", url))
     ])
-    error_message = "member_issuer_urls: expected https URLs without port, query and fragment, under names of at most 27 characters of a-z, 0-9 and '-'."
+    error_message = "issuers: expected https URLs without port, query and fragment, exactly as in the tokens' `iss`, under names of at most 27 characters of a-z, 0-9 and '-'."
   }
 
   validation {
-    condition     = length(distinct(values(var.member_issuer_urls))) == length(var.member_issuer_urls)
-    error_message = "member_issuer_urls: the same issuer is listed under two names."
+    condition     = length(distinct(values(var.issuers))) == length(var.issuers)
+    error_message = "issuers: the same issuer is listed under two names; a hub that is a member too is listed once."
   }
+}
+
+variable "hub" {
+  description = "Which of `issuers` is the hub's."
+  type        = string
 
   validation {
-    condition     = lookup(var.member_issuer_urls, "hub", var.hub_issuer_url) == var.hub_issuer_url
-    error_message = "member_issuer_urls: the name hub belongs to the issuer in hub_issuer_url."
+    condition     = contains(keys(var.issuers), var.hub)
+    error_message = "hub: expected one of the names in issuers."
+  }
+}
+
+variable "members" {
+  description = "Which of `issuers` are member clusters: their transfer Jobs and model pods may take the identities made here."
+  type        = set(string)
+
+  validation {
+    condition     = length(setsubtract(var.members, keys(var.issuers))) == 0
+    error_message = "members: expected names in issuers."
   }
 }
 
@@ -168,4 +172,15 @@ variable "reach_clusters" {
   description = "Let the operator find and reach the GKE clusters of the project; in a cluster its rights are the chart's."
   type        = bool
   default     = true
+}
+
+variable "gke_issuers" {
+  description = "Which of `issuers` are GKE clusters of this project: the project's own workload pool trusts them already, by namespace and name of the ServiceAccount, in any cluster of the project."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = length(setsubtract(var.gke_issuers, keys(var.issuers))) == 0
+    error_message = "gke_issuers: expected names in issuers."
+  }
 }

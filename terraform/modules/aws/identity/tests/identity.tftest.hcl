@@ -8,10 +8,12 @@ mock_provider "aws" {
 }
 
 variables {
-  name           = "shop"
-  environment    = "prod"
-  hub_issuer_url = "https://hub.example.com/id/HUB"
-  member_issuer_urls = {
+  name        = "shop"
+  environment = "prod"
+  hub         = "hub"
+  members     = ["aws", "azure"]
+  issuers = {
+    hub   = "https://hub.example.com/id/HUB"
     aws   = "https://oidc.eks.us-east-1.amazonaws.com/id/ABC"
     azure = "https://eastus.oic.prod-aks.azure.com/tenant/cluster/"
   }
@@ -108,21 +110,21 @@ run "no_policy_has_a_star_action_or_a_star_resource" {
   }
 }
 
-run "hub_in_the_same_account_has_one_provider" {
+run "hub_may_be_a_member" {
   command = apply
   variables {
-    hub_issuer_url = "https://oidc.eks.us-east-1.amazonaws.com/id/ABC"
+    hub = "aws"
   }
   assert {
-    condition     = length(aws_iam_openid_connect_provider.this) == 2
-    error_message = "an issuer is registered once"
+    condition     = length(jsondecode(aws_iam_role.this["operator"].assume_role_policy).Statement) == 1 && strcontains(aws_iam_role.this["operator"].assume_role_policy, "oidc.eks.us-east-1.amazonaws.com/id/ABC:sub")
+    error_message = "the operator must come from the hub, which is a member here"
   }
 }
 
 run "existing_provider_is_used" {
   command = apply
   variables {
-    existing_oidc_provider_arns = { "https://hub.example.com/id/HUB" = "arn:aws:iam::123456789012:oidc-provider/hub.example.com/id/HUB" }
+    existing_oidc_provider_arns = { hub = "arn:aws:iam::123456789012:oidc-provider/hub.example.com/id/HUB" }
   }
   assert {
     condition     = !contains(keys(aws_iam_openid_connect_provider.this), "hub") && jsondecode(aws_iam_role.this["operator"].assume_role_policy).Statement[0].Principal.Federated == "arn:aws:iam::123456789012:oidc-provider/hub.example.com/id/HUB"
@@ -157,17 +159,27 @@ run "refuses_every_model_as_prefix" {
 run "refuses_one_issuer_under_two_names" {
   command = plan
   variables {
-    member_issuer_urls = { a = "https://one.example.com", b = "https://one.example.com" }
+    issuers = { hub = "https://one.example.com", aws = "https://one.example.com", azure = "https://two.example.com" }
   }
-  expect_failures = [var.member_issuer_urls]
+  expect_failures = [var.issuers]
 }
 
-run "refuses_another_issuer_under_the_name_hub" {
+run "refuses_names_that_are_no_issuers" {
   command = plan
   variables {
-    member_issuer_urls = { hub = "https://one.example.com" }
+    hub     = "nobody"
+    members = ["somebody"]
   }
-  expect_failures = [var.member_issuer_urls]
+  expect_failures = [var.hub, var.members]
+}
+
+run "refuses_an_issuer_without_tls" {
+  command = plan
+  variables {
+    issuers = { hub = "http://hub.example.com" }
+    members = []
+  }
+  expect_failures = [var.issuers]
 }
 
 run "refuses_values_out_of_range" {
@@ -175,8 +187,7 @@ run "refuses_values_out_of_range" {
   variables {
     name                        = "Shop"
     environment                 = "p"
-    hub_issuer_url              = "http://hub.example.com"
-    existing_oidc_provider_arns = { "https://hub.example.com/id/HUB" = "mine" }
+    existing_oidc_provider_arns = { hub = "mine" }
     bucket_arn                  = "shop-prod-models"
     kms_key_arn                 = "mine"
     repository_arns             = ["arn:aws:ecr:us-east-1:123456789012:repository/*"]
@@ -186,7 +197,6 @@ run "refuses_values_out_of_range" {
   expect_failures = [
     var.name,
     var.environment,
-    var.hub_issuer_url,
     var.existing_oidc_provider_arns,
     var.bucket_arn,
     var.kms_key_arn,
