@@ -82,6 +82,20 @@ resource "azurerm_user_assigned_identity" "cluster" {
   tags                = local.tags
 }
 
+# Nodes pull images as this one; made beforehand, so that its rights are there when they start.
+resource "azurerm_user_assigned_identity" "kubelet" {
+  name                = "${local.base}-kubelet"
+  resource_group_name = var.resource_group_name
+  location            = var.region
+  tags                = local.tags
+}
+
+resource "azurerm_role_assignment" "kubelet" {
+  scope                = azurerm_user_assigned_identity.kubelet.id
+  role_definition_name = "Managed Identity Operator"
+  principal_id         = azurerm_user_assigned_identity.cluster.principal_id
+}
+
 # Load balancers join this one subnet.
 resource "azurerm_role_assignment" "subnet" {
   scope                = azurerm_subnet.nodes.id
@@ -145,6 +159,12 @@ resource "azurerm_kubernetes_cluster" "this" {
     identity_ids = [azurerm_user_assigned_identity.cluster.id]
   }
 
+  kubelet_identity {
+    client_id                 = azurerm_user_assigned_identity.kubelet.client_id
+    object_id                 = azurerm_user_assigned_identity.kubelet.principal_id
+    user_assigned_identity_id = azurerm_user_assigned_identity.kubelet.id
+  }
+
   dynamic "key_management_service" {
     for_each = var.secrets_key_id == null ? [] : [var.secrets_key_id]
 
@@ -195,6 +215,7 @@ resource "azurerm_kubernetes_cluster" "this" {
   }
 
   depends_on = [
+    azurerm_role_assignment.kubelet,
     azurerm_role_assignment.subnet,
     azurerm_subnet_nat_gateway_association.nodes,
     azurerm_nat_gateway_public_ip_association.this,

@@ -15,7 +15,7 @@ output "issuer_url" {
 
 output "kubelet_principal_id" {
   description = "Identity that nodes pull images with, for the identity module."
-  value       = one(azurerm_kubernetes_cluster.this.kubelet_identity[*].object_id)
+  value       = azurerm_user_assigned_identity.kubelet.principal_id
 }
 
 output "node_subnet_id" {
