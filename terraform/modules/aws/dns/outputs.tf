@@ -11,7 +11,7 @@ output "name_servers" {
 output "zone" {
   description = "The zone as the module `join` takes it."
   value = {
-    name        = "route53-${replace(var.domain, ".", "-")}"
+    name        = "aws-${replace(var.domain, ".", "-")}"
     provider    = "aws"
     domain      = var.domain
     id          = local.zone_id
