@@ -51,10 +51,10 @@ impl Default for Timings {
             request: Duration::from_secs(30),
             body: Duration::from_secs(30),
             idle: Duration::from_secs(30),
-            client_keepalive: Duration::from_secs(60),
+            client_keepalive: Duration::from_mins(1),
             upstream_keepalive: Duration::from_secs(30),
             drain_delay: Duration::from_secs(5),
-            drain: Duration::from_secs(20),
+            drain: Duration::from_secs(15),
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::config::HealthConfig;
 
 /// Ejections that follow within this time of a return are held longer each time.
-const MEMORY: Duration = Duration::from_secs(60);
+const MEMORY: Duration = Duration::from_mins(1);
 
 /// How a request ended, as far as the upstream's health is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

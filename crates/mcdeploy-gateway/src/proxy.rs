@@ -33,7 +33,7 @@ pub(crate) enum Response {
     /// The gateway answers by itself.
     Own(Reply),
     /// An upstream answered.
-    Upstream(Answer),
+    Upstream(Box<Answer>),
 }
 
 /// One request on its way.
@@ -54,7 +54,7 @@ struct Journey<'a> {
 
 /// How one try ended.
 enum Try {
-    Done(Answer),
+    Done(Box<Answer>),
     Failed {
         /// Where to go on; `None`: nowhere, or not allowed.
         next: Option<Pick>,
@@ -161,41 +161,39 @@ impl Journey<'_> {
         let fresh = !self.may_repeat();
         let mut sending = std::pin::pin!(self.state.pool.send(&peer, &outgoing, fresh));
         let per_try = Instant::now() + self.state.config.timings.per_try;
-        let first = timeout_at(per_try.min(self.deadline), &mut sending).await;
-        let result = match first {
-            Ok(result) => result,
-            Err(_) => {
-                self.failed(pick, Outcome::Nobody, "timeout");
-                let limit = self.state.config.timings.per_try;
-                self.note(pick, &format!("no answer within {} ms", limit.as_millis()));
-                // Slow here is often slow next door: a pod's siblings share its node.
-                self.tried.local_left = 0;
-                if let Some(next) = self.next(false) {
-                    return Try::Failed {
-                        next: Some(next),
-                        response: self.gave_up(StatusCode::GATEWAY_TIMEOUT),
-                    };
-                }
-                // Nowhere else to go: it may still answer.
-                match timeout_at(self.deadline, sending).await {
-                    Ok(result) => result,
-                    Err(_) => {
-                        return Try::Failed {
-                            next: None,
-                            response: self.gave_up(StatusCode::GATEWAY_TIMEOUT),
-                        };
-                    }
-                }
-            }
-        };
+        if let Ok(result) = timeout_at(per_try.min(self.deadline), &mut sending).await {
+            return self.result(pick, result);
+        }
+        self.failed(pick, Outcome::Nobody, "timeout");
+        let limit = self.state.config.timings.per_try;
+        self.note(pick, &format!("no answer within {} ms", limit.as_millis()));
+        // Slow here is often slow next door: a pod's siblings share its node.
+        self.tried.local_left = 0;
+        if let Some(next) = self.next(false) {
+            return Try::Failed {
+                next: Some(next),
+                response: self.gave_up(StatusCode::GATEWAY_TIMEOUT),
+            };
+        }
+        // Nowhere else to go: it may still answer.
+        match timeout_at(self.deadline, sending).await {
+            Ok(result) => self.result(pick, result),
+            Err(_) => Try::Failed {
+                next: None,
+                response: self.gave_up(StatusCode::GATEWAY_TIMEOUT),
+            },
+        }
+    }
+
+    fn result(&mut self, pick: &Pick, result: Result<Answer, TryError>) -> Try {
         match result {
-            Ok(answer) => self.judge(pick, answer),
+            Ok(answer) => self.judge(pick, Box::new(answer)),
             Err(error) => self.no_answer(pick, &error),
         }
     }
 
     /// An upstream answered: is that the answer?
-    fn judge(&mut self, pick: &Pick, answer: Answer) -> Try {
+    fn judge(&mut self, pick: &Pick, answer: Box<Answer>) -> Try {
         let reason = answer.head.headers.get(HEADER_GATEWAY_REASON);
         let reason = reason.and_then(|r| r.to_str().ok());
         let unsent = reason.is_some_and(Reason::means_unsent);
@@ -339,8 +337,8 @@ impl Journey<'_> {
     }
 
     /// The answer as the client gets it.
-    fn dress(&self, pick: &Pick, mut answer: Answer) -> Answer {
-        let mut head = answer.head;
+    fn dress(&self, pick: &Pick, mut answer: Box<Answer>) -> Box<Answer> {
+        let head = &mut answer.head;
         for name in hop_by_hop(&head.headers) {
             head.remove_header(&name);
         }
@@ -354,14 +352,8 @@ impl Journey<'_> {
             let _ = head.insert_header(HEADER_CLUSTER, &self.state.config.cluster);
             let _ = head.insert_header(HEADER_REVISION, revision);
         }
-        count(
-            self.state,
-            self.model,
-            self.cluster_of(pick),
-            head.status,
-            "",
-        );
-        answer.head = head;
+        let status = head.status;
+        count(self.state, self.model, self.cluster_of(pick), status, "");
         answer
     }
 }

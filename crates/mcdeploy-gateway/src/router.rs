@@ -187,3 +187,6 @@ fn route(
 fn weight(weight: i32) -> u64 {
     u64::try_from(weight).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -165,7 +165,7 @@ async fn answer(state: &State, session: &mut ServerSession) -> Result<(), Gone> 
     };
     match response {
         Response::Own(reply) => write_own(state, session, reply).await,
-        Response::Upstream(answer) => pass_on(state, session, &request.method, answer).await,
+        Response::Upstream(answer) => pass_on(state, session, &request.method, *answer).await,
     }
 }
 

@@ -238,8 +238,10 @@ impl Route {
             .copied()
             .filter(|r| open.tried.remote_left > 0 && may(&r.upstream))
             .collect();
-        // A versions path asks for a revision, not for a share of the traffic.
-        let weights = self.local_weight.filter(|_| ask.version.is_none());
+        // A versions path asks for a revision, not for a share of the traffic; and for a
+        // request that crossed, the share was drawn by the gateway that sent it.
+        let shares = ask.version.is_none() && !ask.crossed;
+        let weights = self.local_weight.filter(|_| shares);
         let stay = match weights {
             _ if here.is_empty() => false,
             None => true,
@@ -304,3 +306,6 @@ fn pick_pod(
         version: revision.version.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests;

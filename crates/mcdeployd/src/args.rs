@@ -21,7 +21,7 @@ pub(crate) enum Command {
     /// Runs the control plane in the hub.
     Operator(operator::Args),
     /// Routes inference in one region.
-    Gateway(gateway::Args),
+    Gateway(Box<gateway::Args>),
     /// Copies one model version from one store to another.
     Transfer(transfer::Args),
     /// Fetches one model version before a model server starts.

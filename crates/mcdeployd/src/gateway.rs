@@ -67,7 +67,7 @@ pub(crate) struct Args {
 }
 
 /// Serves until `cancel`, then drains.
-pub(crate) async fn run(args: Args, cancel: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn run(args: Box<Args>, cancel: CancellationToken) -> anyhow::Result<()> {
     ensure!(
         args.check_timeout <= args.check_interval,
         "--check-timeout must not be longer than --check-interval"
@@ -126,7 +126,7 @@ fn duration(text: &str) -> anyhow::Result<Duration> {
         (Ok(n), "s") => Duration::from_secs(n),
         _ => return Err(anyhow!("expected a number and ms or s, like 300ms")),
     };
-    let sane = Duration::from_millis(1)..=Duration::from_secs(3600);
+    let sane = Duration::from_millis(1)..=Duration::from_hours(1);
     ensure!(sane.contains(&duration), "expected 1ms to 3600s");
     Ok(duration)
 }

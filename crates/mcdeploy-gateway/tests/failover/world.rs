@@ -75,9 +75,7 @@ pub(crate) struct Region {
     pub(crate) link: Link,
     /// Of the gateway itself, for clients.
     pub(crate) address: SocketAddr,
-    pub(crate) admin: SocketAddr,
     input: watch::Sender<Option<Input>>,
-    cancel: CancellationToken,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -124,18 +122,14 @@ impl Region {
         }
         let gateway = gateway(config, None).await;
         let address = gateway.address().unwrap();
-        let admin = gateway.admin_address().unwrap();
         let input = watch::Sender::new(None);
-        let cancel = CancellationToken::new();
-        let task = gateway.run(Source::Channel(input.subscribe()), cancel.clone());
+        let task = gateway.run(Source::Channel(input.subscribe()), CancellationToken::new());
         Self {
             cluster,
             pods,
             link: Link::to(address).await,
             address,
-            admin,
             input,
-            cancel,
             _task: AbortOnDropHandle::new(tokio::spawn(task)),
         }
     }
@@ -145,11 +139,6 @@ impl Region {
         for pod in &self.pods {
             pod.link.set(mode);
         }
-    }
-
-    /// Ends the gateway as SIGTERM does.
-    pub(crate) fn terminate(&self) {
-        self.cancel.cancel();
     }
 }
 
