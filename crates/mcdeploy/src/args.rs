@@ -1,5 +1,7 @@
 //! The command line as typed. No defaults from files here, and no I/O.
 
+#![expect(clippy::doc_markdown, reason = "doc comments are help texts here")]
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -93,6 +95,8 @@ pub(crate) enum Command {
 /// Member clusters.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClustersCommand {
+    /// Make a member cluster known to the hub, or renew its token
+    Add(Box<ClustersAddArgs>),
     /// List the member clusters
     #[command(after_help = "Examples:\n  mcdeploy clusters ls\n  mcdeploy clusters ls -o json")]
     Ls(ClustersLsArgs),
@@ -274,6 +278,50 @@ pub(crate) struct GetArgs {
     pub(crate) hub: HubArgs,
 }
 
+/// `clusters add`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mcdeploy clusters add aws-1 --member-context eks-1 --provider aws --region us-east-1 --store aws
+  mcdeploy clusters add lab --member-kubeconfig lab.yaml --provider onprem --region lab --store lab
+
+In the member, a token of the chart's ServiceAccount is made and nothing else. In the hub,
+a Secret gets a kubeconfig with that token (no exec, no file paths), and the MemberCluster
+is applied. Run the same again before the token ends.")]
+pub(crate) struct ClustersAddArgs {
+    /// Name of the member cluster, as `member.cluster` of its chart says
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Kubeconfig of the member [default: KUBECONFIG, then ~/.kube/config]
+    #[arg(long, value_name = "FILE", required_unless_present = "member_context")]
+    pub(crate) member_kubeconfig: Option<PathBuf>,
+    /// Context of the member's kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) member_context: Option<String>,
+    /// Cloud that the cluster runs at: aws, azure, gcp, onprem
+    #[arg(long, value_name = "CLOUD", value_parser = parse_cloud)]
+    pub(crate) provider: Provider,
+    /// Region, in the provider's own spelling
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: String,
+    /// ArtifactStore that the cluster's pods read models from
+    #[arg(long, value_name = "NAME")]
+    pub(crate) store: String,
+    /// Where the gateway answers, when its Service's own address does not do
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) ingress: Option<String>,
+    /// Address of the member's API server as the hub reaches it [default: as in its kubeconfig]
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// How long the token should hold; the member may cut it
+    #[arg(long, value_name = "TIME", default_value = "365d", value_parser = parse_lifetime)]
+    pub(crate) token_lifetime: SignedDuration,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: ReportFormat,
+    #[command(flatten)]
+    pub(crate) hub: HubArgs,
+}
+
 /// `clusters ls`
 #[derive(Args, Debug)]
 pub(crate) struct ClustersLsArgs {
@@ -311,6 +359,20 @@ fn parse_cloud(word: &str) -> Result<Provider, String> {
             known.join(", ")
         )
     })
+}
+
+/// Days are 24 hours here.
+fn parse_lifetime(text: &str) -> Result<SignedDuration, String> {
+    let days = text
+        .strip_suffix('d')
+        .and_then(|days| days.parse::<i64>().ok());
+    match days {
+        Some(days @ 1..=36_500) => Ok(SignedDuration::from_hours(24 * days)),
+        Some(_) => Err(format!(
+            "{text:?} is no lifetime: expected one such as 30d or 12h"
+        )),
+        None => parse_duration(text),
+    }
 }
 
 fn parse_duration(text: &str) -> Result<SignedDuration, String> {

@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 
 /// What the process finds around it.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
 pub(crate) struct Environment {
     /// `user@host`, as well as it can be told.
     pub(crate) user_at_host: String,

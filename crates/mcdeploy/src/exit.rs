@@ -90,7 +90,7 @@ pub(crate) fn report(error: &anyhow::Error, printer: &Printer) -> ExitStatus {
         return ExitStatus::Success;
     }
     let failure = error.downcast_ref::<Failure>();
-    printer.error(&chain(error.as_ref()));
+    printer.error(chain(error.as_ref()));
     for hint in failure.iter().flat_map(|failure| &failure.hints) {
         printer.hint(hint);
     }

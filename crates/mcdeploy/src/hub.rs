@@ -1,6 +1,6 @@
 //! The hub's API server: every call has a deadline, every error says where and why.
 
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, path::Path, time::Duration};
 
 use futures::{Stream, StreamExt};
 use http::{Request, header::ACCEPT};
@@ -142,7 +142,7 @@ impl From<HubError> for Failure {
 impl Hub {
     /// Connects, and makes sure within 3 seconds that there is an answer.
     pub(crate) async fn connect(args: &HubArgs) -> Result<Self, Failure> {
-        let config = load_config(args).await?;
+        let config = hub_config(args).await?;
         Self::connect_with(config).await
     }
 
@@ -302,19 +302,25 @@ fn no_answer(what: &str, address: &str, after: Duration) -> HubError {
     }
 }
 
-async fn load_config(args: &HubArgs) -> Result<Config, Failure> {
+/// A client configuration from a kubeconfig; `flag` is what names the file.
+pub(crate) async fn load_config(
+    path: Option<&Path>,
+    context: Option<&str>,
+    flag: &str,
+) -> Result<Config, Failure> {
     let wrong = |text: String| {
-        Failure::new(ExitStatus::Usage, text)
-            .hint("name the hub's kubeconfig with --kubeconfig FILE or KUBECONFIG")
+        Failure::new(ExitStatus::Usage, text).hint(format!(
+            "name the kubeconfig with {flag} FILE or KUBECONFIG"
+        ))
     };
-    let kubeconfig = match &args.kubeconfig {
+    let kubeconfig = match path {
         Some(path) => Kubeconfig::read_from(path)
             .map_err(|error| wrong(format!("cannot use {}: {}", path.display(), chain(&error))))?,
         None => Kubeconfig::read()
             .map_err(|error| wrong(format!("found no kubeconfig: {}", chain(&error))))?,
     };
     let options = KubeConfigOptions {
-        context: args.context.clone(),
+        context: context.map(str::to_owned),
         ..KubeConfigOptions::default()
     };
     let contexts: Vec<String> = kubeconfig.contexts.iter().map(|c| c.name.clone()).collect();
@@ -324,6 +330,16 @@ async fn load_config(args: &HubArgs) -> Result<Config, Failure> {
             let text = format!("cannot use the kubeconfig: {}", chain(&error));
             wrong(text).hint(format!("it has the contexts: {}", contexts.join(", ")))
         })
+}
+
+/// The hub's client configuration.
+pub(crate) async fn hub_config(args: &HubArgs) -> Result<Config, Failure> {
+    load_config(
+        args.kubeconfig.as_deref(),
+        args.context.as_deref(),
+        "--kubeconfig",
+    )
+    .await
 }
 
 /// What a watch saw.
@@ -338,44 +354,40 @@ pub(crate) enum Seen<K> {
 /// A server closes a watch after this long, and a silent one is given up 5 s later.
 const WATCH_SECONDS: u32 = 10;
 
-impl Hub {
-    /// Watches one object, for as long as the stream is polled.
-    pub(crate) fn watch<K>(&self, api: &Api<K>, name: &str) -> impl Stream<Item = Seen<K>> + use<K>
-    where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-    {
-        let config = watcher::Config::default()
-            .fields(&format!("metadata.name={name}"))
-            .timeout(WATCH_SECONDS);
-        let events = watcher(api.clone(), config).default_backoff();
-        let mut listed = false;
-        events.filter_map(move |event| {
-            let seen = match event {
-                Ok(watcher::Event::Init) => {
-                    listed = false;
-                    None
-                }
-                Ok(watcher::Event::InitApply(object)) => {
-                    listed = true;
-                    Some(Seen::Now(Some(Box::new(object))))
-                }
-                Ok(watcher::Event::Apply(object)) => Some(Seen::Now(Some(Box::new(object)))),
-                Ok(watcher::Event::InitDone) if listed => None,
-                Ok(watcher::Event::InitDone | watcher::Event::Delete(_)) => Some(Seen::Now(None)),
-                Err(error) => Some(Seen::Lost(chain(&error))),
-            };
-            std::future::ready(seen)
-        })
-    }
+/// Watches one object, for as long as the stream is polled.
+pub(crate) fn watch<K>(api: &Api<K>, name: &str) -> impl Stream<Item = Seen<K>> + use<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let config = watcher::Config::default()
+        .fields(&format!("metadata.name={name}"))
+        .timeout(WATCH_SECONDS);
+    let events = watcher(api.clone(), config).default_backoff();
+    let mut listed = false;
+    events.filter_map(move |event| {
+        let seen = match event {
+            Ok(watcher::Event::Init) => {
+                listed = false;
+                None
+            }
+            Ok(watcher::Event::InitApply(object)) => {
+                listed = true;
+                Some(Seen::Now(Some(Box::new(object))))
+            }
+            Ok(watcher::Event::Apply(object)) => Some(Seen::Now(Some(Box::new(object)))),
+            Ok(watcher::Event::InitDone) if listed => None,
+            Ok(watcher::Event::InitDone | watcher::Event::Delete(_)) => Some(Seen::Now(None)),
+            Err(error) => Some(Seen::Lost(chain(&error))),
+        };
+        std::future::ready(seen)
+    })
 }
 
-impl Hub {
-    /// Ticks whenever any object of a kind changed, or may have.
-    pub(crate) fn changes<K>(&self, api: &Api<K>) -> impl Stream<Item = ()> + use<K>
-    where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-    {
-        let config = watcher::Config::default().timeout(WATCH_SECONDS);
-        watcher(api.clone(), config).default_backoff().map(|_| ())
-    }
+/// Ticks whenever any object of a kind changed, or may have.
+pub(crate) fn changes<K>(api: &Api<K>) -> impl Stream<Item = ()> + use<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let config = watcher::Config::default().timeout(WATCH_SECONDS);
+    watcher(api.clone(), config).default_backoff().map(|_| ())
 }

@@ -14,6 +14,7 @@ use crate::{
 
 /// Where text goes, and whether it is coloured.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
 pub(crate) struct Printer {
     quiet: bool,
     stderr_colors: bool,
@@ -53,6 +54,10 @@ impl Printer {
     }
 
     /// Writes data: one text, ended by a line feed.
+    #[expect(
+        clippy::unused_self,
+        reason = "whoever prints has been given a printer"
+    )]
     pub(crate) fn data(&self, text: impl Display) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "{text}")?;

@@ -1,11 +1,13 @@
 //! The program against a real API server with our CRDs, and no operator: the test plays
 //! the operator where a rollout has to end.
 
+#![cfg(test)]
+
 use std::{
     io::Write,
     path::Path,
     process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use kube::{
@@ -18,6 +20,7 @@ use mcdeploy_api::{
 };
 use mcdeploy_sandbox::testing::TestApiServer;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 const IMAGE: &str =
     "registry.test/mcserve@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -104,6 +107,18 @@ impl World {
         K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
     {
         Api::namespaced(self.client.clone(), "default")
+    }
+
+    /// Server-side applies an object at a path.
+    async fn apply(&self, path: &str, api_version: &str, kind: &str, mut object: Value) {
+        object["apiVersion"] = json!(api_version);
+        object["kind"] = json!(kind);
+        object["metadata"]["name"] = json!(path.rsplit('/').next());
+        let uri = format!("/{path}?fieldManager=test&force=true");
+        let request = http::Request::patch(uri)
+            .header("content-type", "application/apply-patch+yaml")
+            .body(object.to_string().into_bytes());
+        self.client.request_text(request.unwrap()).await.unwrap();
     }
 
     fn project(&self, text: &str) {
@@ -250,8 +265,9 @@ async fn rollouts_against_a_real_api_server() {
     later_rollout_ends_the_wait(&world).await;
     interruption_detaches(&world).await;
     policy_follows_the_project_file(&world).await;
-    reading_commands(&world).await;
+    reading_commands(&world);
     other_manager_is_a_conflict(&world).await;
+    clusters_are_added(&world).await;
     silent_hub_is_told_at_once(&world);
 }
 
@@ -430,7 +446,7 @@ async fn policy_follows_the_project_file(world: &World) {
     world.project(&format!("model: digits\nimage: {IMAGE}\n"));
 }
 
-async fn reading_commands(world: &World) {
+fn reading_commands(world: &World) {
     let names = world.run(&["get", "mv", "-o", "name"]);
     assert_eq!(
         names.stdout,
@@ -491,6 +507,69 @@ async fn other_manager_is_a_conflict(world: &World) {
     world
         .run(&["rollout", "--model", "v3", "--no-wait"])
         .check(6, "argocd");
+}
+
+/// The server is its own member here.
+async fn clusters_are_added(world: &World) {
+    let add = |more: &[&str]| {
+        let mut args = vec![
+            "clusters",
+            "add",
+            "aws-2",
+            "--region",
+            "us-east-2",
+            "--store",
+            "aws",
+        ];
+        args.extend(["--member-kubeconfig", "kubeconfig"]);
+        args.extend(more);
+        world.run(&args)
+    };
+    add(&["--provider", "aws"]).check(5, "the hub has no namespace mcdeploy-system");
+    world
+        .apply(
+            "api/v1/namespaces/mcdeploy-system",
+            "v1",
+            "Namespace",
+            json!({}),
+        )
+        .await;
+    add(&["--provider", "aws"]).check(5, "has no ServiceAccount mcdeploy-hub");
+    let system = "api/v1/namespaces/mcdeploy-system";
+    let account = format!("{system}/serviceaccounts/mcdeploy-hub");
+    world
+        .apply(&account, "v1", "ServiceAccount", json!({}))
+        .await;
+    add(&["--provider", "aws"]).check(4, "the token minted in cluster aws-2 does not work");
+    let binding = json!({
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": "mcdeploy-hub", "namespace": "mcdeploy-system"}],
+    });
+    let version = "rbac.authorization.k8s.io/v1";
+    let path = format!("apis/{version}/clusterrolebindings/hub");
+    world
+        .apply(&path, version, "ClusterRoleBinding", binding)
+        .await;
+    let ran = add(&["--provider", "aws"]);
+    ran.check(0, "the token ends");
+    assert_eq!(ran.stdout, "membercluster.mcdeploy.dev/aws-2 applied\n");
+    let secrets: Api<k8s_openapi::api::core::v1::Secret> =
+        Api::namespaced(world.client.clone(), "mcdeploy-system");
+    let secret = secrets.get("cluster-aws-2").await.unwrap();
+    let kubeconfig = String::from_utf8(secret.data.unwrap()["kubeconfig"].0.clone()).unwrap();
+    assert!(
+        kubeconfig.contains("token:") && !kubeconfig.contains("exec"),
+        "no other login"
+    );
+    // The same again renews; another provider under the name is refused.
+    add(&["--provider", "aws"]).check(0, "");
+    add(&["--provider", "gcp"]).check(6, "is already known with provider aws");
+    let ran = world.run(&["clusters", "ls", "-o", "name"]);
+    assert!(
+        ran.stdout.contains("membercluster.mcdeploy.dev/aws-2\n"),
+        "{}",
+        ran.stdout
+    );
 }
 
 fn silent_hub_is_told_at_once(world: &World) {

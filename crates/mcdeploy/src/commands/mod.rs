@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod clusters_add;
 mod clusters_ls;
 mod get;
 mod init;
@@ -35,6 +36,9 @@ pub(crate) async fn run(
         }
         Command::Status(args) => unless(cancel, status::status(&args, printer)).await,
         Command::Get(args) => unless(cancel, get::get(&args, printer)).await,
+        Command::Clusters(ClustersCommand::Add(args)) => {
+            unless(cancel, clusters_add::clusters_add(&args, printer)).await
+        }
         Command::Clusters(ClustersCommand::Ls(args)) => {
             unless(cancel, clusters_ls::clusters_ls(&args, printer)).await
         }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     args::StatusArgs,
     exit::{ExitStatus, Failure},
-    hub::Hub,
+    hub::{self, Hub},
     names::did_you_mean,
     output::{ReportFormat, bytes, json, yaml},
     printer::Printer,
@@ -239,13 +239,13 @@ async fn watch(
     printer: &Printer,
 ) -> anyhow::Result<ExitStatus> {
     let mut screen = Screen::new(args.output, printer);
-    let mut deployments = pin!(hub.changes(&hub.namespaced::<ModelDeployment>(namespace)));
-    let mut rollouts = pin!(hub.changes(&hub.namespaced::<ModelRollout>(namespace)));
+    let mut deployments = pin!(hub::changes(&hub.namespaced::<ModelDeployment>(namespace)));
+    let mut rollouts = pin!(hub::changes(&hub.namespaced::<ModelRollout>(namespace)));
     loop {
         match look(hub, namespace, name).await {
             Ok(report) => screen.show(report)?,
             // A deployment that is not there yet, or a hub that is away, may come.
-            Err(failure) => screen.note(&failure.to_string())?,
+            Err(failure) => screen.note(&failure.to_string()),
         }
         tokio::time::sleep(QUIET).await;
         tokio::select! {
@@ -301,9 +301,9 @@ impl<'a> Screen<'a> {
         Ok(())
     }
 
-    fn note(&mut self, note: &str) -> anyhow::Result<()> {
+    fn note(&mut self, note: &str) {
         if self.last_note == note {
-            return Ok(());
+            return;
         }
         note.clone_into(&mut self.last_note);
         match &self.bar {
@@ -315,7 +315,6 @@ impl<'a> Screen<'a> {
             None => self.printer.notice(note),
         }
         self.last = None;
-        Ok(())
     }
 }
 

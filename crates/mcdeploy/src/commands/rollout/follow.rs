@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Asked, Report};
 use crate::{
     exit::{ExitStatus, Failure},
-    hub::Seen,
+    hub::{self, Seen},
     live::Live,
     printer::Printer,
     tree::Header,
@@ -49,8 +49,8 @@ pub(super) async fn follow(
     let begin = Instant::now();
     let deadline = begin + timeout.unsigned_abs();
     let rollouts: Api<ModelRollout> = asked.hub.namespaced(&asked.request.namespace);
-    let mut deployments = pin!(asked.hub.watch(&asked.deployments(), &asked.request.model));
-    let mut rollouts = pin!(asked.hub.watch(&rollouts, &asked.rollout_name()));
+    let mut deployments = pin!(hub::watch(&asked.deployments(), &asked.request.model));
+    let mut rollouts = pin!(hub::watch(&rollouts, &asked.rollout_name()));
     let mut observed = Observed::default();
     let mut live = Live::new(printer);
     let mut stuck_since: Option<(Verdict, Instant)> = None;

@@ -1,0 +1,140 @@
+//! `mcdeploy clusters add`: makes a member cluster known to the hub.
+
+use kube::ResourceExt;
+use mcdeploy_api::{ArtifactStore, ErrorClass};
+use mcdeploy_cluster::{
+    ClientSettings, ClusterClient, ClusterError, MemberRegistration, RegisterError, Registered,
+    register_member,
+};
+use serde_json::json;
+
+use crate::{
+    args::ClustersAddArgs,
+    exit::{ExitStatus, Failure, chain},
+    hub::{Hub, hub_config, load_config},
+    names::did_you_mean,
+    output::{ReportFormat, json as to_json, yaml},
+    printer::Printer,
+};
+
+/// Mints a token in the member and applies Secret and `MemberCluster` in the hub.
+pub(crate) async fn clusters_add(
+    args: &ClustersAddArgs,
+    printer: &Printer,
+) -> anyhow::Result<ExitStatus> {
+    // Says at once when the hub is away, before the member is asked.
+    let hub = Hub::connect(&args.hub).await?;
+    check_store(args, &hub).await?;
+    let hub_client = client("the hub", hub_config(&args.hub).await?)?;
+    let member_config = load_config(
+        args.member_kubeconfig.as_deref(),
+        args.member_context.as_deref(),
+        "--member-kubeconfig",
+    )
+    .await?;
+    let member = client(&args.name, member_config)?;
+    let request = MemberRegistration {
+        name: args.name.clone(),
+        provider: args.provider,
+        region: args.region.clone(),
+        artifact_store: args.store.clone(),
+        ingress: args.ingress.clone(),
+        server: args.server.clone(),
+        token_lifetime: args.token_lifetime.unsigned_abs(),
+    };
+    let work = Box::pin(register_member(&hub_client, &member, &request));
+    let registered = work.await.map_err(|error| failure(&args.name, &error))?;
+    report(args, &registered, printer)?;
+    Ok(ExitStatus::Success)
+}
+
+/// A cluster's store belongs to its own provider, or pods would read across clouds.
+async fn check_store(args: &ClustersAddArgs, hub: &Hub) -> Result<(), Failure> {
+    let stores: Vec<ArtifactStore> = hub.list(&hub.cluster_scoped()).await?;
+    let names: Vec<String> = stores.iter().map(ResourceExt::name_any).collect();
+    let found = stores.iter().find(|store| store.name_any() == args.store);
+    match found {
+        Some(store) if store.spec.provider != args.provider => Err(Failure::new(
+            ExitStatus::Usage,
+            format!(
+                "ArtifactStore {:?} is in {}, and the cluster in {}: its pods read from a store of its own provider",
+                args.store, store.spec.provider, args.provider
+            ),
+        )
+        .hint("nothing was changed; `mcdeploy get stores` lists them")),
+        // It may come after the cluster; the operator says so until then.
+        None if names.is_empty() => Ok(()),
+        None => Err(Failure::new(
+            ExitStatus::NotFound,
+            format!(
+                "there is no ArtifactStore {}: there are {}",
+                did_you_mean(&args.store, names.iter().map(String::as_str)),
+                names.join(", ")
+            ),
+        )
+        .hint("nothing was changed; create the store first")),
+        Some(_) => Ok(()),
+    }
+}
+
+fn client(cluster: &str, config: kube::Config) -> Result<ClusterClient, Failure> {
+    ClusterClient::new(cluster, config, ClientSettings::default())
+        .map_err(|error| Failure::new(ExitStatus::Usage, chain(&error)))
+}
+
+fn failure(name: &str, error: &RegisterError) -> Failure {
+    let text = format!("cannot add cluster {name}: {}", chain(error));
+    match error {
+        RegisterError::MemberChart { .. } | RegisterError::HubChart => {
+            Failure::new(ExitStatus::NotFound, text)
+        }
+        RegisterError::OtherProvider { .. } => Failure::new(ExitStatus::Conflict, text),
+        RegisterError::NoToken { .. } => Failure::new(ExitStatus::Failed, text),
+        RegisterError::TokenRefused { .. } => Failure::new(ExitStatus::Auth, text)
+            .hint("does the member's chart have the version of this program?"),
+        RegisterError::Call(ClusterError::AuthRefused { .. }) => {
+            Failure::new(ExitStatus::Auth, text)
+        }
+        RegisterError::Call(error) => match error.class() {
+            ErrorClass::NotFound => Failure::new(ExitStatus::NotFound, text),
+            ErrorClass::Precondition => Failure::new(ExitStatus::Conflict, text),
+            ErrorClass::Transient
+            | ErrorClass::Throttled
+            | ErrorClass::Permanent
+            | ErrorClass::Cancelled
+            | ErrorClass::Unknown => Failure::new(ExitStatus::Failed, text)
+                .hint("the same command again goes on where this one ended"),
+        },
+    }
+}
+
+fn report(
+    args: &ClustersAddArgs,
+    registered: &Registered,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let data = json!({
+        "apiVersion": "cli.mcdeploy.dev/v1alpha1",
+        "kind": "ClusterReport",
+        "name": args.name,
+        "secret": registered.secret,
+        "tokenExpires": registered.token_expires.to_string(),
+        "kubernetesVersion": registered.kubernetes_version,
+    });
+    match args.output {
+        ReportFormat::Json => printer.data(to_json(&data)?)?,
+        ReportFormat::Yaml => printer.data(yaml(&data)?)?,
+        ReportFormat::Table => {
+            printer.data(format!("membercluster.mcdeploy.dev/{} applied", args.name))?;
+            let Registered {
+                token_expires,
+                kubernetes_version,
+                ..
+            } = registered;
+            printer.notice(format!(
+                "Kubernetes {kubernetes_version}; the token ends {token_expires:.0}: run the same again before"
+            ));
+        }
+    }
+    Ok(())
+}
