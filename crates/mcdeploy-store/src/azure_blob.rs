@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use azure_core::{
     credentials::TokenCredential,
     error::ErrorKind,
-    http::{ClientOptions, Etag, RequestContent, RetryOptions, Transport, Url},
+    http::{ClientOptions, Etag, NoFormat, RequestContent, RetryOptions, Transport, Url},
 };
 use azure_identity::{ManagedIdentityCredential, WorkloadIdentityCredential};
 use azure_storage_blob::{
@@ -416,7 +416,7 @@ impl Upload for Blocks {
                     transactional_content_crc64: Some(checksums.crc64nvme.to_azure()),
                     ..BlockBlobClientStageBlockOptions::default()
                 };
-                let body = RequestContent::from(bytes.clone());
+                let body: RequestContent<Bytes, NoFormat> = bytes.clone().into();
                 blob.stage_block(&id, checksums.size_bytes, body, Some(options))
                     .await
                     .map_err(|error| store.cause(&error))?;

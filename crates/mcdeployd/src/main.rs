@@ -6,6 +6,8 @@ mod args;
 mod fetch;
 mod gateway;
 mod operator;
+mod plan_file;
+mod progress_log;
 mod transfer;
 
 use std::{io, process::ExitCode};

@@ -1,0 +1,68 @@
+//! The suite over the four backends.
+
+use std::time::Duration;
+
+use mcdeploy_api::ErrorClass;
+use mcdeploy_sandbox::testing::{Azurite, FakeGcs, Versitygw};
+use mcdeploy_store::{open, open_directory};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    suite,
+    tools::{class, create, key, random_bytes, token},
+};
+
+#[tokio::test]
+async fn directory_keeps_the_contract() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open_directory(directory.path()).unwrap();
+    suite::all(store.as_ref()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s3_keeps_the_contract() {
+    let server = Versitygw::start().await.unwrap();
+    let store = open(&server.access()).await.unwrap();
+    suite::all(store.as_ref()).await;
+    suite::wrong_bytes_are_refused(store.as_ref()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn azure_keeps_the_contract() {
+    let server = Azurite::start().await.unwrap();
+    let store = open(&server.access()).await.unwrap();
+    suite::all(store.as_ref()).await;
+    suite::wrong_bytes_are_refused(store.as_ref()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gcs_keeps_the_contract() {
+    let server = FakeGcs::start().await.unwrap();
+    let store = open(&server.access()).await.unwrap();
+    suite::all(store.as_ref()).await;
+    suite::wrong_bytes_are_refused(store.as_ref()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_store_can_be_left_at_once_and_is_used_again_later() {
+    let server = Versitygw::start().await.unwrap();
+    let store = open(&server.access()).await.unwrap();
+    let object = key("silent/object");
+    create(store.as_ref(), &object, &random_bytes(10, 1))
+        .await
+        .unwrap();
+    server.freeze(true).unwrap();
+    let cancel = CancellationToken::new();
+    let soon = cancel.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        soon.cancel();
+    });
+    let head = store.head(&object, &cancel);
+    let outcome = tokio::time::timeout(Duration::from_secs(2), head)
+        .await
+        .unwrap();
+    assert_eq!(class(outcome), ErrorClass::Cancelled);
+    server.freeze(false).unwrap();
+    store.head(&object, &token()).await.unwrap();
+}

@@ -1,0 +1,58 @@
+//! Files that a Job or an init container gets and leaves behind.
+
+use std::{fs, path::Path};
+
+use anyhow::Context as _;
+use mcdeploy_api::Reason;
+use serde::de::DeserializeOwned;
+
+/// What the kubelet keeps of a termination message, in bytes.
+const MAX_MESSAGE_BYTES: usize = 4096;
+
+/// Reads a plan. Its text holds credentials: an error says where, never what.
+pub(crate) fn read_plan<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let text = fs::read(path).with_context(|| format!("read the plan {path:?}"))?;
+    serde_json::from_slice(&text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let kind = error.classify();
+        anyhow::anyhow!("the plan {path:?} is not valid: line {line}, column {column} ({kind:?})")
+    })
+}
+
+/// Leaves one line, `<Reason>: <message>`, for whoever asks why the container ended.
+pub(crate) fn write_termination(path: &Path, reason: Reason, message: &str) {
+    let mut line = format!("{reason}: {message}").replace('\n', " ");
+    if line.len() > MAX_MESSAGE_BYTES {
+        let end = (0..=MAX_MESSAGE_BYTES).rfind(|at| line.is_char_boundary(*at));
+        line.truncate(end.unwrap_or_default());
+    }
+    if let Err(error) = fs::write(path, line) {
+        tracing::warn!(error = %error, "cannot write the termination message to {path:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mcdeploy_api::FetchPlan;
+
+    use super::*;
+
+    #[test]
+    fn a_bad_plan_is_named_without_its_content() {
+        let dir = std::env::temp_dir().join(format!("mcdeployd-plan-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("fetch.json");
+        fs::write(&path, r#"{"model": "m", "hunter2": 1}"#).unwrap();
+        let error = format!("{:#}", read_plan::<FetchPlan>(&path).unwrap_err());
+        assert!(
+            error.contains("fetch.json") && error.contains("line 1"),
+            "{error}"
+        );
+        assert!(!error.contains("hunter2"), "{error}");
+        let log = dir.join("log");
+        write_termination(&log, Reason::ChecksumMismatch, &"ü\n".repeat(4000));
+        let line = fs::read_to_string(&log).unwrap();
+        assert!(line.starts_with("ChecksumMismatch: ü ü ") && line.len() <= 4096);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}
