@@ -33,7 +33,7 @@ use crate::{
     open::{Auth, refused, secret_value},
     request::{CONNECT_DEADLINE, Request, Requester, cause_of_status},
     s3::exactly,
-    store::part_bytes,
+    store::{Tally, is_unchanged, part_bytes},
 };
 
 pub(crate) fn open(
@@ -351,6 +351,7 @@ impl Store for AzureBlob {
             store: self.clone(),
             key: key.clone(),
             part_bytes: part_bytes(content.size_bytes),
+            tally: Tally::new(content),
             ids: vec![],
         }))
     }
@@ -360,6 +361,9 @@ impl Store for AzureBlob {
         object: &ObjectInfo,
         cancel: &CancellationToken,
     ) -> Result<(), StoreError> {
+        if !is_unchanged(self, object, cancel).await? {
+            return Ok(());
+        }
         let request = Request::new("delete", object.key.as_str());
         self.requester
             .send(request, cancel, || async {
@@ -386,6 +390,7 @@ struct Blocks {
     store: AzureBlob,
     key: ObjectKey,
     part_bytes: u64,
+    tally: Tally,
     ids: Vec<Vec<u8>>,
 }
 
@@ -424,6 +429,7 @@ impl Upload for Blocks {
             })
             .await?;
         self.ids.push(id);
+        self.tally.add(checksums);
         Ok(())
     }
 
@@ -434,6 +440,9 @@ impl Upload for Blocks {
             .blob_client(self.key.as_str())
             .block_blob_client();
         let request = Request::new("write", self.key.as_str()).commit();
+        self.tally
+            .check()
+            .map_err(|cause| store.requester.error("write", request.key, cause))?;
         store
             .requester
             .send(request, cancel, || async {

@@ -27,7 +27,7 @@ use crate::{
     Cause, Checksums, ListedObject, ObjectInfo, ObjectKey, Store, StoreError, StoredChecksums,
     Upload, local,
     request::{Request, Requester},
-    store::part_bytes,
+    store::{Tally, part_bytes},
 };
 
 /// Prefix of files that are not yet objects.
@@ -227,6 +227,7 @@ impl Store for Directory {
             requester: self.requester.clone(),
             key: key.clone(),
             part_bytes: part_bytes(content.size_bytes),
+            tally: Tally::new(content),
             file,
             partial: Partial(partial),
             path,
@@ -296,6 +297,7 @@ struct FileUpload {
     requester: Requester,
     key: ObjectKey,
     part_bytes: u64,
+    tally: Tally,
     file: fs::File,
     partial: Partial,
     path: PathBuf,
@@ -311,7 +313,7 @@ impl Upload for FileUpload {
         &mut self,
         _index: u32,
         bytes: Bytes,
-        _checksums: Checksums,
+        checksums: Checksums,
         cancel: &CancellationToken,
     ) -> Result<(), StoreError> {
         let error = |cause| {
@@ -321,10 +323,11 @@ impl Upload for FileUpload {
         if cancel.is_cancelled() {
             return Err(error(Cause::Cancelled));
         }
-        match self.file.write_all(&bytes).await {
-            Ok(()) => Ok(()),
-            Err(io) => Err(error(cause(io))),
+        if let Err(io) = self.file.write_all(&bytes).await {
+            return Err(error(cause(io)));
         }
+        self.tally.add(checksums);
+        Ok(())
     }
 
     async fn complete(mut self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
@@ -335,6 +338,7 @@ impl Upload for FileUpload {
         if cancel.is_cancelled() {
             return Err(error(Cause::Cancelled));
         }
+        self.tally.check().map_err(error)?;
         let outcome = async {
             self.file.flush().await?;
             self.file.sync_all().await?;

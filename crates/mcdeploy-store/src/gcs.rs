@@ -30,6 +30,7 @@ use crate::{
     open::{Auth, refused, secret_value},
     request::{CONNECT_DEADLINE, Request, Requester, cause_of_status},
     s3::exactly,
+    store::{Tally, is_unchanged},
 };
 
 /// Where Google serves the JSON API.
@@ -383,6 +384,7 @@ impl Store for Gcs {
         Ok(Box::new(Resumable {
             store: self.clone(),
             key: key.clone(),
+            tally: Tally::new(content),
             parts,
             task: Some(Aborting(task)),
         }))
@@ -393,6 +395,9 @@ impl Store for Gcs {
         object: &ObjectInfo,
         cancel: &CancellationToken,
     ) -> Result<(), StoreError> {
+        if !is_unchanged(self, object, cancel).await? {
+            return Ok(());
+        }
         let request = Request::new("delete", object.key.as_str());
         self.requester
             .send(request, cancel, || async {
@@ -493,6 +498,7 @@ impl Drop for Aborting {
 struct Resumable {
     store: Gcs,
     key: ObjectKey,
+    tally: Tally,
     parts: mpsc::Sender<Piece>,
     task: Option<Aborting>,
 }
@@ -563,12 +569,16 @@ impl Upload for Resumable {
     ) -> Result<(), StoreError> {
         let key = self.key.clone();
         let request = Request::new("write part of", key.as_str()).bytes(checksums.size_bytes);
+        self.tally.add(checksums);
         self.send(Piece::Bytes(bytes), request, cancel).await
     }
 
     async fn complete(mut self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
         let key = self.key.clone();
         let request = Request::new("write", key.as_str()).bytes(PART_BYTES);
+        let requester = self.store.requester.clone();
+        let wrong = |cause| requester.error("write", Some(key.as_str()), cause);
+        self.tally.check().map_err(wrong)?;
         self.send(Piece::End, request, cancel).await?;
         self.end(cancel).await
     }

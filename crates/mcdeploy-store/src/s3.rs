@@ -28,7 +28,7 @@ use crate::{
     StoredChecksums, Upload,
     open::{Auth, secret_value},
     request::{CONNECT_DEADLINE, Request, Requester, cause_of_status},
-    store::part_bytes,
+    store::{is_unchanged, part_bytes},
 };
 
 pub(crate) async fn open(
@@ -353,15 +353,8 @@ impl Store for S3 {
         object: &ObjectInfo,
         cancel: &CancellationToken,
     ) -> Result<(), StoreError> {
-        // Few servers know a conditional delete, so look and delete.
-        match self.head(&object.key, cancel).await {
-            Ok(now) if now.pin == object.pin => {}
-            Ok(_) => {
-                let key = Some(object.key.as_str());
-                return Err(self.requester.error("delete", key, Cause::Changed));
-            }
-            Err(error) if matches!(error.cause, Cause::NotFound) => return Ok(()),
-            Err(error) => return Err(error),
+        if !is_unchanged(self, object, cancel).await? {
+            return Ok(());
         }
         self.requester
             .send(

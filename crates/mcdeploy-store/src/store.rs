@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Checksums, ObjectKey, StoreError, StoredChecksums};
+use crate::{Cause, Checksums, ObjectKey, StoreError, StoredChecksums};
 
 /// A bucket, container or directory.
 ///
@@ -159,6 +159,60 @@ pub fn part_bytes(size_bytes: u64) -> u64 {
 /// The parts of an object: ranges in order, none for an empty object.
 pub(crate) fn part_ranges(size_bytes: u64, part: u64) -> impl Iterator<Item = Range<u64>> + Send {
     (0..size_bytes.div_ceil(part)).map(move |i| i * part..((i + 1) * part).min(size_bytes))
+}
+
+/// Adds up the parts of an upload, so that it is completed only with the right content:
+/// not every server compares the whole.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    content: Checksums,
+    sent: Checksums,
+}
+
+impl Tally {
+    pub(crate) fn new(content: &Checksums) -> Self {
+        Self {
+            content: *content,
+            sent: Checksums::EMPTY,
+        }
+    }
+
+    pub(crate) fn add(&mut self, part: Checksums) {
+        self.sent = self.sent.followed_by(part);
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Cause> {
+        let Self { content, sent } = self;
+        if sent == content {
+            return Ok(());
+        }
+        Err(Cause::ChecksumMismatch {
+            expected: content.to_string(),
+            actual: sent.to_string(),
+        })
+    }
+}
+
+/// Whether the object is there with this content; gone is `false`, changed an error.
+///
+/// Asked before a delete, because not every server knows a conditional one.
+pub(crate) async fn is_unchanged(
+    store: &dyn Store,
+    object: &ObjectInfo,
+    cancel: &CancellationToken,
+) -> Result<bool, StoreError> {
+    match store.head(&object.key, cancel).await {
+        Ok(now) if now.pin == object.pin => Ok(true),
+        Ok(_) => Err(StoreError {
+            store: store.name().to_owned(),
+            location: store.location().to_owned(),
+            operation: "delete",
+            key: Some(object.key.to_string()),
+            cause: Cause::Changed,
+        }),
+        Err(error) if matches!(error.cause, Cause::NotFound) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

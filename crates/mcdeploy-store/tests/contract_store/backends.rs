@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     suite,
-    tools::{class, create, key, random_bytes, token},
+    tools::{MIB, class, create, key, random_bytes, token},
 };
 
 #[tokio::test]
@@ -17,6 +17,7 @@ async fn directory_keeps_the_contract() {
     let directory = tempfile::tempdir().unwrap();
     let store = open_directory(directory.path()).unwrap();
     suite::all(store.as_ref()).await;
+    suite::wrong_bytes_are_refused(store.as_ref(), &[17 * MIB]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,7 +25,7 @@ async fn s3_keeps_the_contract() {
     let server = Versitygw::start().await.unwrap();
     let store = open(&server.access()).await.unwrap();
     suite::all(store.as_ref()).await;
-    suite::wrong_bytes_are_refused(store.as_ref()).await;
+    suite::wrong_bytes_are_refused(store.as_ref(), &[100, 17 * MIB]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,7 +33,7 @@ async fn azure_keeps_the_contract() {
     let server = Azurite::start().await.unwrap();
     let store = open(&server.access()).await.unwrap();
     suite::all(store.as_ref()).await;
-    suite::wrong_bytes_are_refused(store.as_ref()).await;
+    suite::wrong_bytes_are_refused(store.as_ref(), &[100, 17 * MIB]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,7 +41,7 @@ async fn gcs_keeps_the_contract() {
     let server = FakeGcs::start().await.unwrap();
     let store = open(&server.access()).await.unwrap();
     suite::all(store.as_ref()).await;
-    suite::wrong_bytes_are_refused(store.as_ref()).await;
+    suite::wrong_bytes_are_refused(store.as_ref(), &[100, 17 * MIB]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
