@@ -72,7 +72,8 @@ pub(crate) async fn kill_cloud(cloud: Cloud) -> Result<(), SandboxError> {
 /// Kills every process of the sandbox and removes its groups.
 pub(crate) async fn remove_all() -> Result<(), SandboxError> {
     kill_all(&tracking_root().join(OURS)).await?;
-    for hierarchy in hierarchies() {
+    // Every directory, the empty unified hierarchy beside v1 too: runc writes there.
+    for hierarchy in directories_in(Path::new(ROOT)).chain([PathBuf::from(ROOT)]) {
         remove_tree(&hierarchy.join(OURS)).await?;
     }
     Ok(())
@@ -134,10 +135,15 @@ fn hierarchies() -> Vec<PathBuf> {
     if is_unified() {
         return vec![PathBuf::from(ROOT)];
     }
-    let entries = fs::read_dir(ROOT).into_iter().flatten().flatten();
-    let entries = entries.map(|entry| entry.path());
     // Beside the v1 hierarchies there may be an empty unified one.
-    entries.filter(|path| path.join("tasks").exists()).collect()
+    let all = directories_in(Path::new(ROOT));
+    all.filter(|path| path.join("tasks").exists()).collect()
+}
+
+fn directories_in(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    directories.map(|entry| entry.path())
 }
 
 fn made(directory: PathBuf) -> Result<PathBuf, SandboxError> {
@@ -146,9 +152,8 @@ fn made(directory: PathBuf) -> Result<PathBuf, SandboxError> {
 }
 
 fn directories_below(directory: &Path, found: &mut Vec<PathBuf>) {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        directories_below(&entry.path(), found);
+    for inner in directories_in(directory) {
+        directories_below(&inner, found);
     }
     found.push(directory.to_owned());
 }

@@ -11,7 +11,10 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::{Api, Client, ResourceExt as _, api::ListParams};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{ListParams, LogParams},
+};
 use mcdeploy_api::{ArtifactStore, StoreAccess, names};
 use mcdeploy_cluster::{ClusterClient, Force, MemberRegistration, register_member};
 
@@ -201,33 +204,50 @@ async fn deployments_are_ready(client: &Client) -> Result<(), String> {
     Err(pod_problems(client).await)
 }
 
-/// One line per pod that is not ready, with what its container waits for.
+/// What each pod that is not ready waits for, and the end of its log if it crashed.
 async fn pod_problems(client: &Client) -> String {
     let pods = Api::<Pod>::namespaced(client.clone(), names::SYSTEM_NAMESPACE);
     let list = match pods.list(&ListParams::default()).await {
         Ok(list) => list,
         Err(error) => return error.to_string(),
     };
-    let describe = |pod: &Pod| -> Option<String> {
-        let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-        let status = statuses.iter().find(|status| !status.ready)?;
-        let state = status.state.as_ref();
-        let waiting = state.and_then(|state| state.waiting.as_ref()?.reason.clone());
-        let last = status.last_state.as_ref();
-        let ended = last.and_then(|last| Some(last.terminated.as_ref()?.exit_code));
-        let name = pod.name_any();
-        let waiting = waiting.unwrap_or_else(|| "not ready".into());
-        Some(ended.map_or_else(
-            || format!("{name}: {waiting}"),
-            |code| format!("{name}: {waiting}, last exit code {code}"),
-        ))
-    };
-    let problems: Vec<_> = list.iter().filter_map(describe).collect();
-    if problems.is_empty() {
-        "no pods yet".into()
-    } else {
-        problems.join("; ")
+    let mut problems = Vec::new();
+    for pod in &list {
+        let Some((problem, crashed)) = pod_problem(pod) else {
+            continue;
+        };
+        problems.push(problem);
+        if crashed {
+            let last = LogParams {
+                previous: true,
+                tail_lines: Some(3),
+                ..LogParams::default()
+            };
+            let log = pods.logs(&pod.name_any(), &last).await;
+            problems.extend(log.ok().map(|log| log.trim().to_owned()));
+        }
     }
+    if problems.is_empty() {
+        return "no pods yet".into();
+    }
+    problems.join("; ")
+}
+
+/// What the first container that is not ready waits for, and whether it ended before.
+fn pod_problem(pod: &Pod) -> Option<(String, bool)> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let status = statuses.iter().find(|status| !status.ready)?;
+    let state = status.state.as_ref();
+    let waiting = state.and_then(|state| state.waiting.as_ref()?.reason.clone());
+    let last = status.last_state.as_ref();
+    let ended = last.and_then(|last| Some(last.terminated.as_ref()?.exit_code));
+    let name = pod.name_any();
+    let waiting = waiting.unwrap_or_else(|| "not ready".into());
+    let text = ended.map_or_else(
+        || format!("{name}: {waiting}"),
+        |code| format!("{name}: {waiting}, last exit code {code}"),
+    );
+    Some((text, ended.is_some()))
 }
 
 async fn gateway_has_address(client: &Client) -> Result<(), String> {

@@ -161,7 +161,9 @@ pub(crate) fn run_directory(cloud: Cloud) -> PathBuf {
 /// The end of a process's log, for an error.
 pub(crate) fn log_tail(cloud: Cloud, name: &str) -> String {
     let log = process::log_file(&run_directory(cloud), name);
-    let text = std::fs::read(&log).unwrap_or_default();
+    let Ok(text) = std::fs::read(&log) else {
+        return String::new();
+    };
     let lines = crate::tools::last_lines(&String::from_utf8_lossy(&text), 12);
     format!("\nthe end of {}:\n{lines}", log.display())
 }

@@ -85,6 +85,9 @@ pub(crate) enum Command {
     /// Add and list member clusters
     #[command(subcommand)]
     Clusters(ClustersCommand),
+    /// Three clouds and a hub on this machine, for trying things out
+    #[command(subcommand)]
+    Sandbox(mcdeploy_sandbox::SandboxArgs),
     /// Print the versions of this program and of the hub
     Version(VersionArgs),
     /// Print the reference of all commands as Markdown

@@ -7,6 +7,7 @@ mod init;
 mod push;
 mod reference;
 mod rollout;
+mod sandbox;
 mod status;
 mod version;
 
@@ -42,6 +43,7 @@ pub(crate) async fn run(
         Command::Clusters(ClustersCommand::Ls(args)) => {
             unless(cancel, clusters_ls::clusters_ls(&args, printer)).await
         }
+        Command::Sandbox(args) => Box::pin(sandbox::sandbox(args, printer, cancel)).await,
         Command::Version(args) => unless(cancel, version::version(&args, printer)).await,
     }
 }
