@@ -1,3 +1,0 @@
-//! Faults in the whole sandbox.
-
-#![cfg(test)]
