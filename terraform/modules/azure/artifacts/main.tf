@@ -20,6 +20,7 @@ locals {
 }
 
 resource "azurerm_storage_account" "models" {
+  #checkov:skip=CKV_AZURE_36:no Azure service needs the models; trusting all of them would be more than the least
   #checkov:skip=CKV2_AZURE_1:the customer key comes by the variable customer_key
   #checkov:skip=CKV2_AZURE_33:other clouds' transfers come over the internet, by the allow-list; the cluster comes by a service endpoint
   #checkov:skip=CKV_AZURE_59:public access of the account is limited by network rules that deny by default

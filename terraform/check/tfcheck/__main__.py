@@ -1,0 +1,92 @@
+"""Runs the checks one after another and prints seconds for each."""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+from tfcheck import configurations, docs, inventory, pipelines, policy, providers, style
+from tfcheck.common import CHECK, CheckFailed
+
+
+def say(text: str) -> None:
+    """One line, at once."""
+    print(f"    {text}", flush=True)
+
+
+def own_tests() -> None:
+    """The tests of this program, among them names planted wrongly."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(CHECK / "tests")]
+    done = subprocess.run(command, cwd=CHECK, capture_output=True, text=True, check=False, timeout=280)
+    if done.returncode:
+        raise CheckFailed(done.stdout + done.stderr)
+    say(done.stdout.strip().splitlines()[-1])
+
+
+class Checks:
+    """The steps by name, in order; later ones use what earlier ones found."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.examples: dict[str, list[dict]] | None = None
+        self.steps = {
+            "fmt": configurations.fmt,
+            "style": style.check,
+            "docs": lambda: docs.check(arguments.write),
+            "schemas": lambda: say(str(providers.prepared())),
+            "test": self.test,
+            "inventory": self.inventory,
+            "policy": policy.check,
+            "pipelines": lambda: pipelines.check(say),
+            "self": own_tests,
+        }
+
+    def test(self) -> None:
+        """validate and test over all directories."""
+        self.examples = configurations.check_all(self.arguments.jobs, say)
+
+    def inventory(self) -> None:
+        """What the examples' mocked runs put out."""
+        if self.examples is None:
+            self.test()
+        inventory.check(self.examples, self.arguments.mcdeploy, say)
+
+    def run(self, names: list[str]) -> list[str]:
+        """Runs the named steps; answers those that failed."""
+        failed = []
+        for name in names:
+            start = time.monotonic()
+            print(f"terraform check: {name}", flush=True)
+            try:
+                self.steps[name]()
+            except CheckFailed as error:
+                failed.append(name)
+                print(f"{error}\nterraform check: {name}: FAILED", file=sys.stderr, flush=True)
+            say(f"{time.monotonic() - start:.1f} s")
+        return failed
+
+
+def main() -> int:
+    """Exit code 0 when everything passed, 1 when something was found."""
+    parser = argparse.ArgumentParser(prog="terraform/check/run.py", description=__doc__)
+    parser.add_argument("steps", nargs="*", metavar="STEP", help="fmt, style, docs, schemas, test, inventory, policy, pipelines, self; default all")
+    parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4), help="directories tested at once")
+    parser.add_argument("--mcdeploy", type=pathlib.Path, help="program that must take the examples' inventories (clusters add -f - --dry-run)")
+    parser.add_argument("--write", action="store_true", help="with docs: write the READMEs instead of comparing them")
+    arguments = parser.parse_args()
+    if arguments.mcdeploy and not arguments.mcdeploy.exists():
+        parser.error(f"--mcdeploy: {arguments.mcdeploy}: no such file")
+    checks = Checks(arguments)
+    unknown = [name for name in arguments.steps if name not in checks.steps]
+    if unknown:
+        parser.error(f"unknown step {unknown[0]}: expected one of {', '.join(checks.steps)}")
+    start = time.monotonic()
+    failed = checks.run(arguments.steps or list(checks.steps))
+    print(f"terraform check: {time.monotonic() - start:.1f} s in all" + (f", failed: {', '.join(failed)}" if failed else ""), flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
