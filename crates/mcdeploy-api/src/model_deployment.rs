@@ -42,7 +42,9 @@ use crate::{Condition, Provider};
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.size() <= 40")
-        .message("the name of a model deployment has at most 40 characters")
+        .message("the name of a model deployment has at most 40 characters"),
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("the name of a model deployment begins with a letter and has no dots: Services are named after it")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ModelDeploymentSpec {

@@ -246,7 +246,7 @@ impl ClusterClient {
         namespace: Option<&str>,
         name: &str,
     ) -> Result<Option<K>, ClusterError> {
-        let call = self.call::<K>("get", namespace, name, false);
+        let call = self.call::<K>("get", namespace, name, false)?;
         let request = paths::<K>(namespace).get(name, &GetParams::default());
         match self.send(call, request).await {
             Ok(object) => Ok(Some(object)),
@@ -294,7 +294,7 @@ impl ClusterClient {
         loop {
             let mut params = ListParams::default().labels(selector).limit(PAGE);
             params.continue_token = token.take();
-            let call = self.call::<K>("list", namespace, "", false);
+            let call = self.call::<K>("list", namespace, "", false)?;
             let request = paths::<K>(namespace).list(&params);
             let page: ObjectList<K> = self.send_within(call, request, since).await?;
             items.extend(page.items);
@@ -318,7 +318,7 @@ impl ClusterClient {
     ) -> Result<K, ClusterError> {
         let namespace = object.namespace();
         let name = object.name_any();
-        let call = self.call::<K>("apply", namespace.as_deref(), &name, true);
+        let call = self.call::<K>("apply", namespace.as_deref(), &name, true)?;
         let body = Patch::Apply(typed(object, &call)?);
         let request = paths::<K>(namespace.as_deref()).patch(&name, &ssa(manager, force), &body);
         self.send(call, request).await
@@ -337,7 +337,7 @@ impl ClusterClient {
         manager: &str,
         resource_version: Option<&str>,
     ) -> Result<K, ClusterError> {
-        let call = self.call::<K>("patch status", namespace, name, true);
+        let call = self.call::<K>("patch status", namespace, name, true)?;
         let mut metadata = json!({ "name": name });
         if let Some(version) = resource_version {
             metadata["resourceVersion"] = version.into();
@@ -359,7 +359,7 @@ impl ClusterClient {
     /// As [`ClusterClient::apply`]; [`ClusterError::is_already_exists`] when it is there.
     pub async fn create<K: ApiObject>(&self, object: &K, manager: &str) -> Result<K, ClusterError> {
         let namespace = object.namespace();
-        let call = self.call::<K>("create", namespace.as_deref(), &object.name_any(), true);
+        let call = self.call::<K>("create", namespace.as_deref(), &object.name_any(), true)?;
         let body = typed(object, &call)?.to_string().into_bytes();
         let request = paths::<K>(namespace.as_deref()).create(&post(manager), body);
         self.send(call, request).await
@@ -377,7 +377,7 @@ impl ClusterClient {
     ) -> Result<K, ClusterError> {
         let namespace = object.namespace();
         let name = object.name_any();
-        let call = self.call::<K>("replace", namespace.as_deref(), &name, true);
+        let call = self.call::<K>("replace", namespace.as_deref(), &name, true)?;
         let body = typed(object, &call)?.to_string().into_bytes();
         let request = paths::<K>(namespace.as_deref()).replace(&name, &post(manager), body);
         self.send(call, request).await
@@ -391,7 +391,7 @@ impl ClusterClient {
         subresource: &'static str,
         body: &B,
     ) -> Result<A, ClusterError> {
-        let mut call = self.call::<K>("create", Some(namespace), name, true);
+        let mut call = self.call::<K>("create", Some(namespace), name, true)?;
         call.object = format!("{} of {}", subresource, call.object);
         let bytes = serde_json::to_vec(body).map_err(|error| ClusterError::Request {
             call: call.clone(),
@@ -413,7 +413,7 @@ impl ClusterClient {
         name: &str,
         only: Delete,
     ) -> Result<bool, ClusterError> {
-        let call = self.call::<K>("delete", namespace, name, true);
+        let call = self.call::<K>("delete", namespace, name, true)?;
         let Delete {
             uid,
             resource_version,
@@ -444,7 +444,7 @@ impl ClusterClient {
                 return Ok(());
             }
             return Err(ClusterError::Refused {
-                call: self.call::<Namespace>("create", None, name, true),
+                call: self.call::<Namespace>("create", None, name, true)?,
                 code: StatusCode::CONFLICT.as_u16(),
                 message: "the namespace is being deleted; wait until it is gone".to_owned(),
             });
@@ -495,7 +495,7 @@ impl ClusterClient {
         namespace: Option<&str>,
         name: &str,
         write: bool,
-    ) -> Call {
+    ) -> Result<Call, ClusterError> {
         let kind = K::kind(&());
         let object = match (namespace, name) {
             (Some(namespace), "") => format!("{kind} in {namespace}"),
@@ -503,7 +503,18 @@ impl ClusterClient {
             (Some(namespace), name) => format!("{kind} {namespace}/{name}"),
             (None, name) => format!("{kind} {name}"),
         };
-        self.named(verb, object, write)
+        let call = self.named(verb, object, write);
+        // Names become part of a path.
+        match [namespace.unwrap_or_default(), name]
+            .iter()
+            .find(|name| !is_name(name))
+        {
+            None => Ok(call),
+            Some(name) => Err(ClusterError::Request {
+                call,
+                detail: format!("{name:?} is a name that no object can have"),
+            }),
+        }
     }
 
     async fn send<A: DeserializeOwned>(
@@ -640,6 +651,13 @@ struct Answer {
     status: StatusCode,
     body: Bytes,
     wait: Option<Duration>,
+}
+
+/// What the API server takes as a segment of a path: letters, digits, `-`, `.`, and `:`
+/// for roles. Empty stands for "all".
+fn is_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':' | '_');
+    name.len() <= 253 && name.chars().all(fits) && name != "." && name != ".."
 }
 
 fn paths<K: ApiObject>(namespace: Option<&str>) -> Paths {

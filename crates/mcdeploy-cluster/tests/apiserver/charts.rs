@@ -1,0 +1,184 @@
+//! What the charts' accounts may do, asked of the API server's own RBAC.
+
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+    core::v1::Service,
+    rbac::v1::{ClusterRole, Role},
+};
+use mcdeploy_cluster::ClusterClient;
+
+use crate::support::Shared;
+
+const SYSTEM: &str = "mcdeploy-system";
+const CRD: &str = "mcdeploy.dev";
+
+/// `resource[/subresource]` of a group, in a namespace or everywhere (`""`).
+type Right = (&'static str, &'static str, &'static str, &'static str);
+
+async fn allowed(client: &ClusterClient, account: &str, right: Right) -> bool {
+    let (verb, group, resource, namespace) = right;
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    let review = SubjectAccessReview {
+        spec: SubjectAccessReviewSpec {
+            user: Some(format!("system:serviceaccount:{SYSTEM}:{account}")),
+            resource_attributes: Some(ResourceAttributes {
+                verb: Some(verb.to_owned()),
+                group: Some(group.to_owned()),
+                resource: Some(resource.to_owned()),
+                subresource: Some(subresource.to_owned()),
+                namespace: Some(namespace.to_owned()),
+                ..ResourceAttributes::default()
+            }),
+            ..SubjectAccessReviewSpec::default()
+        },
+        ..SubjectAccessReview::default()
+    };
+    let answer = client.create(&review, "test").await.unwrap();
+    answer.status.unwrap().allowed
+}
+
+async fn check(account: &str, may: &[Right], may_not: &[Right]) {
+    let shared = Shared::get();
+    let client = shared.client();
+    for right in may {
+        assert!(
+            allowed(&client, account, *right).await,
+            "{account} must: {right:?}"
+        );
+    }
+    for right in may_not {
+        assert!(
+            !allowed(&client, account, *right).await,
+            "{account} must not: {right:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_operator_may_do_its_work_in_the_hub_and_no_more() {
+    let may = [
+        ("list", CRD, "modeldeployments", ""),
+        ("watch", CRD, "memberclusters", ""),
+        ("patch", CRD, "modeldeployments/status", "default"),
+        ("patch", CRD, "memberclusters/status", ""),
+        ("create", CRD, "modelrollouts", "default"),
+        ("create", CRD, "trafficpolicies", "default"),
+        ("patch", CRD, "trafficpolicies/status", "default"),
+        ("create", "apps", "controllerrevisions", "default"),
+        ("get", "", "secrets", SYSTEM),
+        ("update", "coordination.k8s.io", "leases", SYSTEM),
+    ];
+    let may_not = [
+        ("get", "", "secrets", "default"),
+        ("create", "", "secrets", SYSTEM),
+        ("update", "coordination.k8s.io", "leases", "kube-system"),
+        ("delete", CRD, "modeldeployments", "default"),
+        ("delete", CRD, "modelversions", "default"),
+        ("patch", CRD, "trafficpolicies", "default"),
+        ("patch", CRD, "modelrollouts", "default"),
+        ("create", "", "pods", "default"),
+        ("create", "apps", "deployments", "default"),
+        ("escalate", "rbac.authorization.k8s.io", "clusterroles", ""),
+    ];
+    check("mcdeploy-operator", &may, &may_not).await;
+}
+
+#[tokio::test]
+async fn the_gateway_reads_routes_and_writes_what_it_applied() {
+    let may = [
+        ("watch", CRD, "routingsnapshots", ""),
+        ("patch", CRD, "routingsnapshots/status", "default"),
+        ("watch", "discovery.k8s.io", "endpointslices", ""),
+    ];
+    let may_not = [
+        ("patch", CRD, "routingsnapshots", "default"),
+        ("get", "", "secrets", SYSTEM),
+        ("list", "", "pods", SYSTEM),
+    ];
+    check("mcdeploy-gateway", &may, &may_not).await;
+}
+
+#[tokio::test]
+async fn the_hub_may_place_models_in_a_member_and_no_more() {
+    let may = [
+        ("patch", "apps", "deployments", "default"),
+        ("create", "", "services", "default"),
+        ("patch", "", "secrets", "default"),
+        ("delete", "", "secrets", "default"),
+        ("create", "batch", "jobs", SYSTEM),
+        ("list", "", "pods", "default"),
+        ("patch", CRD, "routingsnapshots", "default"),
+        ("watch", CRD, "routingsnapshots", ""),
+        ("watch", "", "services", SYSTEM),
+        ("create", "", "namespaces", ""),
+    ];
+    let may_not = [
+        ("list", "", "secrets", ""),
+        ("create", "batch", "jobs", "default"),
+        ("create", "", "pods", "default"),
+        ("create", "", "pods/exec", "default"),
+        ("delete", "", "namespaces", ""),
+        ("list", "", "nodes", ""),
+        ("delete", CRD, "routingsnapshots", "default"),
+        ("patch", CRD, "routingsnapshots/status", "default"),
+        ("create", "", "serviceaccounts/token", SYSTEM),
+        ("impersonate", "", "users", ""),
+        (
+            "create",
+            "rbac.authorization.k8s.io",
+            "clusterrolebindings",
+            "",
+        ),
+    ];
+    check("mcdeploy-hub", &may, &may_not).await;
+}
+
+#[tokio::test]
+async fn no_role_of_the_chart_has_a_star() {
+    let shared = Shared::get();
+    let client = shared.client();
+    let selector = "app.kubernetes.io/name=mcdeploy";
+    let cluster: Vec<ClusterRole> = client.list(None, selector).await.unwrap();
+    let local: Vec<Role> = client.list(Some(SYSTEM), selector).await.unwrap();
+    let rules = cluster.into_iter().filter_map(|r| r.rules);
+    let rules: Vec<_> = rules
+        .chain(local.into_iter().filter_map(|r| r.rules))
+        .flatten()
+        .collect();
+    assert!(rules.len() > 10);
+    for rule in rules {
+        let text = serde_json::to_string(&rule).unwrap();
+        assert!(!text.contains('*'), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_gateway_stands_where_the_hub_looks_for_it() {
+    let shared = Shared::get();
+    let client = shared.client();
+    let service: Service = client
+        .get(Some(SYSTEM), mcdeploy_api::names::GATEWAY_SERVICE)
+        .await
+        .unwrap()
+        .unwrap();
+    let spec = service.spec.unwrap();
+    assert_eq!(
+        spec.ports.unwrap()[0].port,
+        i32::from(mcdeploy_api::names::GATEWAY_PORT)
+    );
+    assert_eq!(client.gateway_address().await.unwrap(), None);
+    let found: Deployment = client
+        .get(Some(SYSTEM), "mcdeploy-gateway")
+        .await
+        .unwrap()
+        .unwrap();
+    let labels = found.spec.template.metadata.unwrap().labels.unwrap();
+    for pair in mcdeploy_cluster::GATEWAY_SELECTOR.split(',') {
+        let (key, value) = pair.split_once('=').unwrap();
+        assert_eq!(labels.get(key).map(String::as_str), Some(value));
+    }
+    for (key, value) in spec.selector.unwrap() {
+        assert_eq!(labels.get(&key), Some(&value));
+    }
+}

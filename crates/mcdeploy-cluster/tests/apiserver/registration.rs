@@ -1,0 +1,104 @@
+//! `mcdeploy clusters add`, with one API server as hub and member.
+
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
+use mcdeploy_api::{ErrorClass, MemberCluster, Provider, names};
+use mcdeploy_cluster::{
+    ClusterClient, MemberRegistration, RegisterError, parse_kubeconfig, register_member,
+};
+
+use crate::support::Shared;
+
+fn request(name: &str) -> MemberRegistration {
+    MemberRegistration {
+        name: name.to_owned(),
+        provider: Provider::Aws,
+        region: "us-east-1".to_owned(),
+        artifact_store: "aws".to_owned(),
+        ingress: None,
+        server: None,
+        token_lifetime: MemberRegistration::TOKEN_LIFETIME,
+    }
+}
+
+async fn stored_kubeconfig(hub: &ClusterClient, name: &str) -> Option<String> {
+    let secret: Option<Secret> = hub
+        .get(
+            Some(names::SYSTEM_NAMESPACE),
+            &names::cluster_secret_name(name),
+        )
+        .await
+        .unwrap();
+    let value = secret?.data?.remove(names::KUBECONFIG_KEY)?;
+    Some(String::from_utf8(value.0).unwrap())
+}
+
+#[tokio::test]
+async fn a_member_is_added_with_a_token_that_can_do_the_hubs_work() {
+    let shared = Shared::get();
+    let (hub, member) = (shared.client(), shared.client());
+    let done = register_member(&hub, &member, &request("aws"))
+        .await
+        .unwrap();
+    assert_eq!(done.secret, "cluster-aws");
+    assert!(done.kubernetes_version.starts_with("v1."));
+    let text = stored_kubeconfig(&hub, "aws").await.unwrap();
+    assert!(parse_kubeconfig(&text).is_ok());
+    let as_hub = ClusterClient::from_kubeconfig("aws", &text).unwrap();
+    as_hub
+        .list::<Deployment>(Some("default"), "")
+        .await
+        .unwrap();
+    let refused = as_hub.list::<Secret>(None, "").await.unwrap_err();
+    assert_eq!(
+        refused.reason(),
+        mcdeploy_api::Reason::AuthFailed,
+        "{refused}"
+    );
+    let cluster: MemberCluster = hub.get(None, "aws").await.unwrap().unwrap();
+    assert_eq!(
+        cluster.spec.access.kubeconfig_secret_ref.name,
+        "cluster-aws"
+    );
+    register_member(&hub, &member, &request("aws"))
+        .await
+        .unwrap();
+    let renewed = stored_kubeconfig(&hub, "aws").await.unwrap();
+    assert_ne!(renewed, text, "a second time renews the token");
+}
+
+#[tokio::test]
+async fn a_name_of_another_provider_is_refused_and_nothing_changes() {
+    let shared = Shared::get();
+    let hub = shared.client();
+    register_member(&hub, &hub, &request("taken"))
+        .await
+        .unwrap();
+    let before = stored_kubeconfig(&hub, "taken").await;
+    let mut other = request("taken");
+    other.provider = Provider::Gcp;
+    let error = register_member(&hub, &hub, &other).await.unwrap_err();
+    assert!(
+        matches!(error, RegisterError::OtherProvider { .. }),
+        "{error}"
+    );
+    assert_eq!(stored_kubeconfig(&hub, "taken").await, before);
+}
+
+#[tokio::test]
+async fn a_cluster_without_the_chart_is_told_what_to_install() {
+    let server = mcdeploy_sandbox::testing::TestApiServer::start()
+        .await
+        .unwrap();
+    let bare = ClusterClient::from_kubeconfig("bare", server.kubeconfig()).unwrap();
+    let error = register_member(&bare, &bare, &request("x"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, RegisterError::HubChart), "{error}");
+    let shared = Shared::get();
+    let error = register_member(&shared.client(), &bare, &request("x"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Permanent);
+    assert!(error.to_string().contains("helm install"), "{error}");
+    assert!(stored_kubeconfig(&shared.client(), "x").await.is_none());
+}

@@ -1,0 +1,85 @@
+//! One API server for all tests of this binary, with both charts installed in it.
+
+use std::{
+    io::Write,
+    path::PathBuf,
+    process::Command,
+    sync::{Arc, Mutex, Weak},
+};
+
+use mcdeploy_cluster::ClusterClient;
+use mcdeploy_sandbox::{Say, testing::TestApiServer, tools};
+
+/// A server that lives as long as a test uses it.
+pub(crate) struct Shared {
+    server: TestApiServer,
+}
+
+static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
+
+impl Shared {
+    /// The server that other tests use too, else a new one.
+    pub(crate) fn get() -> Arc<Self> {
+        let mut slot = SHARED
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(shared) = slot.upgrade() {
+            return shared;
+        }
+        let started = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(TestApiServer::start()).unwrap()
+        });
+        let server = started.join().unwrap();
+        let shared = Arc::new(Self { server });
+        shared.helm(&["install", "mcdeploy-crds", &chart("mcdeploy-crds")]);
+        shared.helm(&[
+            "install",
+            "mcdeploy",
+            &chart("mcdeploy"),
+            "--namespace=mcdeploy-system",
+            "--create-namespace",
+            "--set=hub.enabled=true,member.enabled=true,member.cluster=aws",
+            "--set=image.repository=registry.example.com/mcdeployd",
+            &format!("--set=image.digest=sha256:{}", "a".repeat(64)),
+        ]);
+        *slot = Arc::downgrade(&shared);
+        shared
+    }
+
+    /// A client of an administrator.
+    pub(crate) fn client(&self) -> ClusterClient {
+        ClusterClient::from_kubeconfig("test", self.server.kubeconfig()).unwrap()
+    }
+
+    pub(crate) fn helm(&self, arguments: &[&str]) {
+        let program = tools::ensure_blocking(tools::Tool::Helm, &Say::stderr()).unwrap();
+        let mut kubeconfig = tempfile::NamedTempFile::new().unwrap();
+        kubeconfig
+            .write_all(self.server.kubeconfig().as_bytes())
+            .unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let done = Command::new(program)
+            .args(arguments)
+            .arg("--kubeconfig")
+            .arg(kubeconfig.path())
+            .env("HELM_CACHE_HOME", home.path())
+            .env("HELM_CONFIG_HOME", home.path())
+            .env("HELM_DATA_HOME", home.path())
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "helm {arguments:?}: {errors}");
+    }
+}
+
+fn chart(name: &str) -> String {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../charts");
+    root.join(name).display().to_string()
+}
+
+/// A namespace of one's own.
+pub(crate) async fn namespace(client: &ClusterClient, name: &str) -> String {
+    client.ensure_namespace(name).await.unwrap();
+    name.to_owned()
+}
