@@ -4,9 +4,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 use mcdeploy_api::Provider;
+use mcdeploy_sandbox::SandboxArgs;
 
 use crate::{
     names::{ModelName, VersionRef, did_you_mean},
@@ -42,6 +43,35 @@ pub(crate) struct Cli {
     pub(crate) global: GlobalArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Examples of the pages that another crate defines.
+const SANDBOX_EXAMPLES: [(&str, &str); 7] = [
+    ("up", "mcdeploy sandbox up --install"),
+    ("status", "mcdeploy sandbox status -o json"),
+    ("down", "mcdeploy sandbox down"),
+    (
+        "outage",
+        "mcdeploy sandbox outage aws\n  mcdeploy sandbox outage gcp --loss 20",
+    ),
+    ("heal", "mcdeploy sandbox heal aws"),
+    (
+        "kubeconfig",
+        "mcdeploy sandbox kubeconfig hub > hub.yaml\n  KUBECONFIG=hub.yaml mcdeploy status",
+    ),
+    ("images", "mcdeploy sandbox images"),
+];
+
+/// The definition of the command line.
+pub(crate) fn command() -> clap::Command {
+    Cli::command().mut_subcommand("sandbox", |sandbox| {
+        let pages = SANDBOX_EXAMPLES.into_iter();
+        pages.fold(sandbox, |sandbox, (name, examples)| {
+            sandbox.mut_subcommand(name, |page| {
+                page.after_help(format!("Examples:\n  {examples}"))
+            })
+        })
+    })
 }
 
 /// Flags of every command.
@@ -87,7 +117,7 @@ pub(crate) enum Command {
     Clusters(ClustersCommand),
     /// Three clouds and a hub on this machine, for trying things out
     #[command(subcommand)]
-    Sandbox(mcdeploy_sandbox::SandboxArgs),
+    Sandbox(SandboxArgs),
     /// Print the versions of this program and of the hub
     Version(VersionArgs),
     /// Print the reference of all commands as Markdown
@@ -389,13 +419,11 @@ fn parse_duration(text: &str) -> Result<SignedDuration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
@@ -419,13 +447,13 @@ mod tests {
                 );
             }
         }
-        check(&Cli::command(), "");
+        check(&command(), "");
     }
 
     #[test]
     fn an_unknown_cloud_is_told_with_the_nearest_one() {
-        let error =
-            Cli::try_parse_from(["mcdeploy", "rollout", "--model", "v3", "--clouds", "asw"]);
+        let error = command()
+            .try_get_matches_from(["mcdeploy", "rollout", "--model", "v3", "--clouds", "asw"]);
         let text = error.unwrap_err().to_string();
         assert!(
             text.contains("unknown cloud \"asw\" (did you mean \"aws\"?)"),

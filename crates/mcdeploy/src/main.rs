@@ -30,13 +30,16 @@ mod wait;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 use tokio_util::sync::CancellationToken;
 
 use crate::{args::Cli, environment::Environment, exit::ExitStatus, printer::Printer};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::from_arg_matches(&args::command().get_matches()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     let environment = Environment::read();
     let printer = Printer::new(&cli.global, &environment);
     start_logs(cli.global.verbose, &printer);

@@ -3,9 +3,7 @@
 
 use std::fmt::Write;
 
-use clap::CommandFactory;
-
-use crate::{args::Cli, exit::ExitStatus, printer::Printer};
+use crate::{args, exit::ExitStatus, printer::Printer};
 
 /// Width of help texts: independent of the terminal, so that the file is stable.
 const WIDTH: usize = 100;
@@ -20,7 +18,7 @@ fn markdown() -> Result<String, std::fmt::Error> {
     let mut text = String::from(
         "# The `mcdeploy` command line\n\n<!-- Written by `cargo xtask gen`; do not edit. -->\n",
     );
-    let mut root = Cli::command().term_width(WIDTH);
+    let mut root = args::command().term_width(WIDTH);
     root.build();
     page(&mut text, &mut root, 2)?;
     Ok(text)
