@@ -173,7 +173,7 @@ pub enum ClusterError {
 
 impl ClusterError {
     /// Longest wait that is passed on from a server's `Retry-After`.
-    pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+    pub const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
 
     /// What a caller may do about it.
     pub fn class(&self) -> ErrorClass {

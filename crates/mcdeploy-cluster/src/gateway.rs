@@ -24,7 +24,7 @@ pub struct GatewayPod {
 }
 
 impl ClusterClient {
-    /// `host:port` of the gateway's LoadBalancer Service; `None` while there is no
+    /// `host:port` of the gateway's `LoadBalancer` Service; `None` while there is no
     /// Service or it has no address yet.
     ///
     /// # Errors
@@ -82,7 +82,7 @@ fn living(pod: &Pod) -> Option<GatewayPod> {
     })
 }
 
-/// `host:port` of a LoadBalancer Service's first port; `None` while it has no address.
+/// `host:port` of a `LoadBalancer` Service's first port; `None` while it has no address.
 pub fn service_address(service: &Service) -> Option<String> {
     let port = service.spec.as_ref()?.ports.as_ref()?.first()?.port;
     let ingress = service
@@ -103,7 +103,7 @@ pub fn service_address(service: &Service) -> Option<String> {
     }
 }
 
-/// Addresses of EndpointSlices that are ready and not terminating, sorted, each once.
+/// Addresses of `EndpointSlices` that are ready and not terminating, sorted, each once.
 pub fn ready_addresses(slices: &[EndpointSlice]) -> Vec<SocketAddr> {
     let mut found = Vec::new();
     for slice in slices {
@@ -136,6 +136,10 @@ pub fn ready_addresses(slices: &[EndpointSlice]) -> Vec<SocketAddr> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "JSON literals read best by value"
+)]
 mod tests {
     use super::*;
     use serde_json::json;

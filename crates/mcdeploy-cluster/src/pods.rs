@@ -212,6 +212,10 @@ fn shorten(message: &str) -> String {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "JSON literals read best by value"
+)]
 mod tests {
     use super::*;
     use serde_json::{Value, json};
@@ -244,89 +248,64 @@ mod tests {
             "ChecksumMismatch: model.onnx: expected sha256:aa, actual sha256:bb\n"}})
     }
 
+    fn check(status: Value, reason: Reason, message: &str) {
+        let problem = pod_problem(&pod(status.clone())).unwrap_or_else(|| panic!("{status}"));
+        assert_eq!(problem.reason, reason, "{status}");
+        assert!(problem.message.contains(message), "{problem:?}");
+    }
+
+    fn waiting(reason: &str) -> Value {
+        json!({"waiting": {"reason": reason, "message": "why"}})
+    }
+
     #[test]
-    fn each_state_has_its_reason() {
+    fn each_state_of_a_container_has_its_reason() {
         let none = || json!({});
-        let waiting = |reason: &str| json!({"waiting": {"reason": reason, "message": "why"}});
-        let table = [
-            (
-                main_container(waiting("ErrImagePull"), none()),
-                Reason::ImagePullFailed,
-                "why",
-            ),
-            (
-                main_container(waiting("ImagePullBackOff"), none()),
-                Reason::ImagePullFailed,
-                "why",
-            ),
-            (
-                main_container(waiting("InvalidImageName"), none()),
-                Reason::ImagePullFailed,
-                "why",
-            ),
-            (
-                main_container(
-                    waiting("CrashLoopBackOff"),
-                    json!({"terminated": {"exitCode": 3, "message": "bad flag"}}),
-                ),
-                Reason::CrashLoop,
-                "exit code 3: bad flag",
-            ),
-            (
-                main_container(
-                    json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}),
-                    none(),
-                ),
-                Reason::CrashLoop,
-                "out of memory",
-            ),
-            (
-                main_container(waiting("CreateContainerConfigError"), none()),
-                Reason::ApplyRefused,
-                "why",
-            ),
-            (
-                init_container(mismatch(), none()),
-                Reason::ChecksumMismatch,
-                "expected sha256:aa",
-            ),
-            (
-                init_container(waiting("CrashLoopBackOff"), mismatch()),
-                Reason::ChecksumMismatch,
-                "model.onnx",
-            ),
-            (
-                init_container(json!({"running": {}}), mismatch()),
-                Reason::ChecksumMismatch,
-                "model.onnx",
-            ),
-            (
-                init_container(waiting("ErrImagePull"), none()),
-                Reason::ImagePullFailed,
-                "why",
-            ),
-            (
-                init_container(json!({"terminated": {"exitCode": 2}}), none()),
-                Reason::CrashLoop,
-                "exit code 2",
-            ),
-            (
-                json!({"phase": "Pending", "conditions": [{"type": "PodScheduled",
-                    "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]}),
-                Reason::Unschedulable,
-                "0/1 nodes",
-            ),
-            (
-                json!({"phase": "Failed", "reason": "Evicted", "message": "disk"}),
-                Reason::PodsNotReady,
-                "Evicted: disk",
-            ),
+        let images = [
+            "ErrImagePull",
+            "ImagePullBackOff",
+            "InvalidImageName",
+            "ErrImageNeverPull",
         ];
-        for (status, reason, message) in table {
-            let problem = pod_problem(&pod(status.clone())).unwrap_or_else(|| panic!("{status}"));
-            assert_eq!(problem.reason, reason, "{status}");
-            assert!(problem.message.contains(message), "{problem:?}");
+        for word in images {
+            let status = main_container(waiting(word), none());
+            check(status, Reason::ImagePullFailed, "why");
+            let status = init_container(waiting(word), none());
+            check(status, Reason::ImagePullFailed, "why");
         }
+        let ended = json!({"terminated": {"exitCode": 3, "message": "bad flag"}});
+        let status = main_container(waiting("CrashLoopBackOff"), ended);
+        check(status, Reason::CrashLoop, "exit code 3: bad flag");
+        let killed = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}});
+        let status = main_container(killed, none());
+        check(status, Reason::CrashLoop, "out of memory");
+        let status = main_container(waiting("CreateContainerConfigError"), none());
+        check(status, Reason::ApplyRefused, "why");
+    }
+
+    #[test]
+    fn a_refused_fetch_says_which_file_and_why_in_every_state() {
+        for (state, last) in [
+            (mismatch(), json!({})),
+            (waiting("CrashLoopBackOff"), mismatch()),
+            (json!({"running": {}}), mismatch()),
+        ] {
+            let status = init_container(state, last);
+            check(status, Reason::ChecksumMismatch, "model.onnx: expected");
+        }
+        let wordless = json!({"terminated": {"exitCode": 2}});
+        let status = init_container(wordless, json!({}));
+        check(status, Reason::CrashLoop, "exit code 2");
+    }
+
+    #[test]
+    fn a_pod_that_finds_no_node_or_lost_it_says_so() {
+        let condition = json!({"type": "PodScheduled", "status": "False",
+            "reason": "Unschedulable", "message": "0/1 nodes"});
+        let status = json!({"phase": "Pending", "conditions": [condition]});
+        check(status, Reason::Unschedulable, "0/1 nodes");
+        let status = json!({"phase": "Failed", "reason": "Evicted", "message": "disk"});
+        check(status, Reason::PodsNotReady, "Evicted: disk");
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub struct MemberRegistration {
 
 impl MemberRegistration {
     /// A year, as far as the API server allows.
-    pub const TOKEN_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
+    pub const TOKEN_LIFETIME: Duration = Duration::from_hours(365 * 24);
 }
 
 /// What was done.
@@ -123,7 +123,7 @@ impl RegisterError {
 
 /// Makes a member known to the hub. Idempotent; running it again renews the token.
 ///
-/// In the member nothing is made but a token of the chart's ServiceAccount. In the hub:
+/// In the member nothing is made but a token of the chart's `ServiceAccount`. In the hub:
 /// the Secret `cluster-<name>` with a kubeconfig (address, CA and token, nothing else)
 /// and the `MemberCluster`. The token is tried before anything is written.
 ///

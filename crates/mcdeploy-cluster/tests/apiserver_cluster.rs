@@ -1,5 +1,11 @@
 //! The cluster client, the kinds and the charts against a real API server (no nodes).
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "JSON literals read best by value"
+)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
+
 #[path = "apiserver/support.rs"]
 mod support;
 

@@ -1,9 +1,11 @@
 //! Calls against an API server that misbehaves: a scripted server on loopback.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -13,6 +15,7 @@ use mcdeploy_cluster::{ClientSettings, ClusterClient, ClusterError, Delete, Forc
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    time::Instant,
 };
 
 /// What the server does with one request.
@@ -264,63 +267,16 @@ async fn refusals_are_told_apart() {
     let quota = r#"pods "p" is forbidden: exceeded quota: small"#;
     let security = r#"pods "p" is forbidden: violates PodSecurity "restricted:latest""#;
     let going = r#"configmaps "c" is forbidden: unable to create new content in namespace a because it is being terminated"#;
+    let (auth, apply) = (Reason::AuthFailed, Reason::ApplyRefused);
     let table = [
-        (
-            401,
-            "Unauthorized",
-            "Unauthorized",
-            ErrorClass::Permanent,
-            Reason::AuthFailed,
-        ),
-        (
-            403,
-            "Forbidden",
-            rbac,
-            ErrorClass::Permanent,
-            Reason::AuthFailed,
-        ),
-        (
-            403,
-            "Forbidden",
-            quota,
-            ErrorClass::Permanent,
-            Reason::ApplyRefused,
-        ),
-        (
-            403,
-            "Forbidden",
-            security,
-            ErrorClass::Permanent,
-            Reason::ApplyRefused,
-        ),
-        (
-            403,
-            "Forbidden",
-            going,
-            ErrorClass::Permanent,
-            Reason::ApplyRefused,
-        ),
-        (
-            422,
-            "Invalid",
-            "spec.x: too long",
-            ErrorClass::Permanent,
-            Reason::ApplyRefused,
-        ),
-        (
-            404,
-            "NotFound",
-            "no",
-            ErrorClass::NotFound,
-            Reason::ApplyRefused,
-        ),
-        (
-            409,
-            "Conflict",
-            "changed",
-            ErrorClass::Precondition,
-            Reason::ApplyRefused,
-        ),
+        (401, "Unauthorized", "no", ErrorClass::Permanent, auth),
+        (403, "Forbidden", rbac, ErrorClass::Permanent, auth),
+        (403, "Forbidden", quota, ErrorClass::Permanent, apply),
+        (403, "Forbidden", security, ErrorClass::Permanent, apply),
+        (403, "Forbidden", going, ErrorClass::Permanent, apply),
+        (422, "Invalid", "too long", ErrorClass::Permanent, apply),
+        (404, "NotFound", "no", ErrorClass::NotFound, apply),
+        (409, "Conflict", "no", ErrorClass::Precondition, apply),
     ];
     for (code, reason, message, class, expected) in table {
         let script = Script::play(vec![status(code, reason, message)]).await;

@@ -1,5 +1,7 @@
 //! What is rendered, word for word, and what must hold for it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
+
 use k8s_openapi::api::core::v1::{Container, PodSpec, Secret};
 use mcdeploy_api::{
     ArtifactStoreSpec, EnvVar, FetchPlan, Provider, S3Location, SecretValues, Sha256Digest,

@@ -99,9 +99,11 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn request(inputs: Value) -> Result<Value, String> {
-        let metadata: Metadata = serde_json::from_value(json!({ "inputs": inputs })).unwrap();
-        zeros(&metadata).map(|request| serde_json::to_value(request).unwrap())
+    fn request(inputs: &Value) -> Result<InferRequest, String> {
+        let metadata = json!({ "inputs": inputs });
+        let metadata: Metadata =
+            serde_json::from_value(metadata).map_err(|error| error.to_string())?;
+        zeros(&metadata)
     }
 
     #[test]
@@ -123,7 +125,8 @@ mod tests {
             ),
         ];
         for (inputs, expected) in table {
-            assert_eq!(request(inputs).unwrap()["inputs"], expected);
+            let made = serde_json::to_value(request(&inputs).unwrap()).unwrap();
+            assert_eq!(made["inputs"], expected);
         }
     }
 
@@ -138,7 +141,7 @@ mod tests {
                    {"name": "y", "datatype": "FP32", "shape": [1]}]),
         ];
         for inputs in table {
-            assert!(request(inputs.clone()).is_err(), "{inputs}");
+            assert!(request(&inputs).is_err(), "{inputs}");
         }
     }
 }

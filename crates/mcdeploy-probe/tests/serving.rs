@@ -1,6 +1,8 @@
 //! Probes against a small v2 server on loopback that can misbehave.
 
-use std::time::{Duration, Instant};
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
+
+use std::time::Duration;
 
 use axum::{
     Json, Router,
@@ -11,7 +13,7 @@ use axum::{
 };
 use mcdeploy_probe::{PROBE_HOP, Probe, ProbeFailure, ProbeSample, ProbeStep, ProbeTarget};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::Instant};
 
 const REVISION: &str = "0a1b2c3d4e";
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -23,7 +25,7 @@ struct Server {
     cluster: &'static str,
     revision: &'static str,
     metadata: Value,
-    infer: fn(Value) -> Response,
+    infer: fn(&Value) -> Response,
 }
 
 impl Default for Server {
@@ -42,7 +44,7 @@ impl Default for Server {
     }
 }
 
-fn classify(request: Value) -> Response {
+fn classify(request: &Value) -> Response {
     let zeros = request["inputs"][0]["data"].as_array().map_or(0, Vec::len);
     if zeros != 64 {
         return StatusCode::BAD_REQUEST.into_response();
@@ -74,8 +76,8 @@ impl Server {
             .route(
                 &format!("{base}/infer"),
                 post(async move |body: Bytes| {
-                    let request = serde_json::from_slice(&body).unwrap_or_default();
-                    (marks, infer(request))
+                    let request: Value = serde_json::from_slice(&body).unwrap_or_default();
+                    (marks, infer(&request))
                 }),
             );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -162,7 +164,7 @@ async fn a_model_that_is_not_ready_is_told_by_its_status() {
 
 #[tokio::test]
 async fn answers_that_are_not_protocol_v2_are_malformed() {
-    let bad: [fn(Value) -> Response; 4] = [
+    let bad: [fn(&Value) -> Response; 4] = [
         |_| "hello".into_response(),
         |_| Json(json!({ "error": "no" })).into_response(),
         |_| Json(json!({ "outputs": [] })).into_response(),

@@ -145,12 +145,10 @@ impl LeaderElection {
         match self.carry_out(action).await {
             Ok(Some(term)) => elector.wrote(sent, term),
             Ok(None) => {}
-            Err(error) => match error.class() {
-                ErrorClass::Precondition => {
-                    tracing::debug!(error = %error, "another candidate was first");
-                }
-                _ => tracing::warn!(error = %error, "the lease could not be written"),
-            },
+            Err(error) if error.class() == ErrorClass::Precondition => {
+                tracing::debug!(error = %error, "another candidate was first");
+            }
+            Err(error) => tracing::warn!(error = %error, "the lease could not be written"),
         }
         self.publish(elector);
         let after = elector.term(self.clock.elapsed());

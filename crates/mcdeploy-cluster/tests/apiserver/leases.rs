@@ -1,13 +1,13 @@
 //! Elections on a real Lease.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use mcdeploy_cluster::{
     ClusterClient, Delete,
     lease::{LeaderElection, LeaderHandle, LeaseName, Timing},
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Shared, namespace};

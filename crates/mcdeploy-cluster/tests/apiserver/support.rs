@@ -4,7 +4,7 @@ use std::{
     io::Write,
     path::PathBuf,
     process::Command,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use mcdeploy_cluster::ClusterClient;
@@ -20,9 +20,7 @@ static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
 impl Shared {
     /// The server that other tests use too, else a new one.
     pub(crate) fn get() -> Arc<Self> {
-        let mut slot = SHARED
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut slot = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shared) = slot.upgrade() {
             return shared;
         }
