@@ -265,7 +265,7 @@ impl Store for AzureBlob {
                         let length = blob.properties?.content_length?;
                         Some(ListedObject {
                             key: blob.name?,
-                            size_bytes: u64::try_from(length).ok()?,
+                            size_bytes: length,
                         })
                     })
                     .collect();

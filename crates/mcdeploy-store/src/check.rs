@@ -20,9 +20,9 @@ const CHECK_BYTES: &[u8] = b"mcdeploy put this here to see that it can\n";
 pub async fn check_store(store: &dyn Store, cancel: &CancellationToken) -> Result<(), StoreError> {
     let error = |operation, cause| StoreError {
         store: store.name().to_owned(),
-        location: store.location().to_owned(),
+        location: store.location().into(),
         operation,
-        key: Some(CHECK_KEY.to_owned()),
+        key: Some(CHECK_KEY.into()),
         cause,
     };
     let key =

@@ -15,11 +15,11 @@ pub struct StoreError {
     /// Name of the store, as in its `ArtifactStore`.
     pub store: String,
     /// Where it is, such as `s3://bucket`.
-    pub location: String,
+    pub location: Box<str>,
     /// What was tried, such as `read`.
     pub operation: &'static str,
     /// Key of the object, or the prefix of a listing.
-    pub key: Option<String>,
+    pub key: Option<Box<str>>,
     /// Why it did not succeed.
     pub cause: Cause,
 }

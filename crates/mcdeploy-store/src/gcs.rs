@@ -376,7 +376,7 @@ impl Store for Gcs {
             .with_resumable_upload_buffer_size(usize::try_from(PART_BYTES).unwrap_or_default());
         let (requester, store, name) = (self.requester.clone(), self.clone(), key.clone());
         let task = tokio::spawn(async move {
-            let outcome = write.send_buffered().await;
+            let outcome = Box::pin(write.send_buffered()).await;
             outcome
                 .map(|_| ())
                 .map_err(|error| requester.error("write", Some(name.as_str()), store.cause(&error)))
@@ -447,14 +447,13 @@ impl Upload for Single {
         store
             .requester
             .send(request, cancel, || async {
-                store
+                let write = store
                     .data
                     .write_object(store.bucket_path(), self.key.as_str(), self.bytes.clone())
                     .set_if_generation_match(0_i64)
                     .with_known_crc32c(self.content.crc32c.0)
-                    .send_buffered()
-                    .await
-                    .map_err(|error| store.cause(&error))?;
+                    .send_buffered();
+                Box::pin(write).await.map_err(|error| store.cause(&error))?;
                 Ok(())
             })
             .await

@@ -68,7 +68,7 @@ pub(crate) fn secret_value(access: &StoreAccess, key: &str) -> Result<String, St
 pub(crate) fn refused(access: &StoreAccess, detail: String) -> StoreError {
     StoreError {
         store: access.name.clone(),
-        location: format!("{} {}", access.spec.provider, access.spec.region),
+        location: format!("{} {}", access.spec.provider, access.spec.region).into(),
         operation: "open",
         key: None,
         cause: Cause::Configuration { detail },

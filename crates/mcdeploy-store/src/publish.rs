@@ -23,22 +23,20 @@ use crate::{
 pub enum PublishError {
     /// The version is there, or on its way, with other bytes.
     #[error(
-        "{model} {version} in store {store:?} already has {existing}, refused {offered}{}; push the new bytes under a new version",
-        unfinished_note(unfinished.as_ref())
+        "{name} in store {store:?} already has {existing}, refused {offered}{}; push the new bytes under a new version",
+        unfinished_note(unfinished.as_deref())
     )]
     Conflict {
-        /// Model name.
-        model: String,
-        /// Version.
-        version: String,
+        /// Model and version.
+        name: Box<VersionName>,
         /// Store that has it.
-        store: String,
+        store: Box<str>,
         /// Manifest digest that the version has.
         existing: Sha256Digest,
         /// Manifest digest that was refused.
         offered: Sha256Digest,
         /// Key of the claim, when the existing one is not published yet.
-        unfinished: Option<ObjectKey>,
+        unfinished: Option<Box<ObjectKey>>,
     },
     /// The source's bytes are not those of the manifest.
     #[error("{file}: expected {expected}, actual {actual} in store {store:?}, the source")]
@@ -209,12 +207,11 @@ impl Publication<'_> {
 
     fn conflict(&self, existing: Sha256Digest, unfinished: Option<ObjectKey>) -> PublishError {
         PublishError::Conflict {
-            model: self.name.model().to_owned(),
-            version: self.name.version().to_owned(),
-            store: self.to.name().to_owned(),
+            name: Box::new(self.name.clone()),
+            store: self.to.name().into(),
             existing,
             offered: self.offered,
-            unfinished,
+            unfinished: unfinished.map(Box::new),
         }
     }
 

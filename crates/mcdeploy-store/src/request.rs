@@ -102,9 +102,9 @@ impl Requester {
     ) -> StoreError {
         StoreError {
             store: self.store.clone(),
-            location: self.location.clone(),
+            location: self.location.as_str().into(),
             operation,
-            key: key.map(str::to_owned),
+            key: key.map(Into::into),
             cause,
         }
     }
@@ -234,7 +234,6 @@ pub(crate) fn cause_of_status(status: u16, detail: String, retry_after: Option<&
     match status {
         401 | 403 => Cause::Denied { detail },
         404 => Cause::NotFound,
-        408 => Cause::Unreachable { detail },
         412 => Cause::AlreadyExists,
         429 | 503 => Cause::Throttled {
             detail,
@@ -242,7 +241,7 @@ pub(crate) fn cause_of_status(status: u16, detail: String, retry_after: Option<&
                 .and_then(|seconds| seconds.trim().parse().ok())
                 .map(Duration::from_secs),
         },
-        500.. => Cause::Unreachable { detail },
+        408 | 500.. => Cause::Unreachable { detail },
         _ => Cause::Refused { detail },
     }
 }

@@ -135,7 +135,7 @@ pub struct ObjectInfo {
     pub key: ObjectKey,
     /// Length in bytes.
     pub size_bytes: u64,
-    /// What changes with the content: an ETag, a generation, inode and times.
+    /// What changes with the content: an `ETag`, a generation, inode and times.
     pub pin: String,
     /// Checksums that came along with the answer.
     pub checksums: StoredChecksums,
@@ -205,9 +205,9 @@ pub(crate) async fn is_unchanged(
         Ok(now) if now.pin == object.pin => Ok(true),
         Ok(_) => Err(StoreError {
             store: store.name().to_owned(),
-            location: store.location().to_owned(),
+            location: store.location().into(),
             operation: "delete",
-            key: Some(object.key.to_string()),
+            key: Some(object.key.as_str().into()),
             cause: Cause::Changed,
         }),
         Err(error) if matches!(error.cause, Cause::NotFound) => Ok(false),

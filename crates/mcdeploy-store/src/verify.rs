@@ -178,9 +178,9 @@ pub(crate) fn version_name(
 fn invalid(store: &dyn Store, key: &str, cause: Cause) -> StoreError {
     StoreError {
         store: store.name().to_owned(),
-        location: store.location().to_owned(),
+        location: store.location().into(),
         operation: "look at",
-        key: Some(key.to_owned()),
+        key: Some(key.into()),
         cause,
     }
 }

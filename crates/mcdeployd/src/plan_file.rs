@@ -11,11 +11,12 @@ const MAX_MESSAGE_BYTES: usize = 4096;
 
 /// Reads a plan. Its text holds credentials: an error says where, never what.
 pub(crate) fn read_plan<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
-    let text = fs::read(path).with_context(|| format!("read the plan {path:?}"))?;
+    let text = fs::read(path).with_context(|| format!("read the plan {}", path.display()))?;
     serde_json::from_slice(&text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let kind = error.classify();
-        anyhow::anyhow!("the plan {path:?} is not valid: line {line}, column {column} ({kind:?})")
+        let path = path.display();
+        anyhow::anyhow!("the plan {path} is not valid: line {line}, column {column} ({kind:?})")
     })
 }
 
@@ -27,7 +28,8 @@ pub(crate) fn write_termination(path: &Path, reason: Reason, message: &str) {
         line.truncate(end.unwrap_or_default());
     }
     if let Err(error) = fs::write(path, line) {
-        tracing::warn!(error = %error, "cannot write the termination message to {path:?}");
+        let path = path.display();
+        tracing::warn!(error = %error, "cannot write the termination message to {path}");
     }
 }
 

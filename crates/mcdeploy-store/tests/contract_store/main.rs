@@ -1,6 +1,12 @@
 //! One contract for every backend, each against a real server (or a real directory), and
 //! the whole life of a version on and between them.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests are tests too"
+)]
+
 mod backends;
 mod redaction;
 mod suite;
