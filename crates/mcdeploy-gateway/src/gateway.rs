@@ -156,12 +156,15 @@ impl Gateway {
                 receiver
             }
         };
+        let good = watch::Sender::new(start.clone().unwrap_or_default());
+        if let Some(disk) = disk {
+            tasks.push(spawn(keep(disk, good.subscribe())));
+        }
         let follower = Follower {
             state: state.clone(),
             router: Router::new(&state.config.cluster),
             checks: Checks::default(),
-            disk,
-            stored: start.clone(),
+            good,
             reports: reports.clone(),
         };
         tasks.push(spawn(follower.run(start, inputs)));
@@ -195,13 +198,26 @@ async fn load(disk: Option<&Disk>) -> Option<Input> {
     }
 }
 
+/// Writes each new state to disk, apart from routing: a slow disk delays no route.
+async fn keep(disk: Disk, mut good: watch::Receiver<Input>) {
+    while good.changed().await.is_ok() {
+        let input = good.borrow_and_update().clone();
+        if let Err(error) = disk.store(&input).await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the copy of the snapshots was not written; a restart needs the API server"
+            );
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
 /// Turns inputs into tables.
 struct Follower {
     state: Arc<State>,
     router: Router,
     checks: Checks,
-    disk: Option<Disk>,
-    stored: Option<Input>,
+    good: watch::Sender<Input>,
     reports: watch::Sender<BTreeMap<ObjectKey, Report>>,
 }
 
@@ -212,12 +228,12 @@ impl Follower {
                 snapshots = start.snapshots.len(),
                 "routing by the copy of the last snapshots until the API server answers"
             );
-            self.apply(&start).await;
+            self.apply(&start);
         }
         loop {
             let input = inputs.borrow_and_update().clone();
             if let Some(input) = input {
-                self.apply(&input).await;
+                self.apply(&input);
             }
             if inputs.changed().await.is_err() {
                 // Nothing new will come; what is there stays, with its checks.
@@ -226,7 +242,7 @@ impl Follower {
         }
     }
 
-    async fn apply(&mut self, input: &Input) {
+    fn apply(&mut self, input: &Input) {
         let Applied {
             table,
             upstreams,
@@ -237,19 +253,11 @@ impl Follower {
         self.checks.follow(&self.state, &upstreams);
         let old = self.reports.send_replace(reports.clone());
         self.tell(&old, &reports);
-        let Some(disk) = &self.disk else {
-            return;
-        };
-        if self.stored.as_ref() == Some(&good) {
-            return;
-        }
-        match disk.store(&good).await {
-            Ok(()) => self.stored = Some(good),
-            Err(error) => tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the copy of the snapshots was not written; a restart needs the API server"
-            ),
-        }
+        self.good.send_if_modified(|old| {
+            let changed = *old != good;
+            *old = good;
+            changed
+        });
     }
 
     /// Logs and counts what changed.

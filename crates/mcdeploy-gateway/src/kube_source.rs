@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::{
     input::{Input, ObjectKey},
     state::State,
-    watch::{News, Verdict, follow},
+    watch::{News, Patience, Verdict, Watched, follow},
 };
 
 /// Slices of Services that mcdeploy made: the controller copies a Service's labels.
@@ -91,14 +91,20 @@ pub(crate) async fn run(
         publish(&seen);
         verdict
     };
+    let patience = Patience::default();
+    let snapshots = Watched {
+        api: snapshots(client.clone()),
+        labels: None,
+        patience,
+    };
+    let slices = Watched::<EndpointSlice> {
+        api: Api::all(client),
+        labels: Some(SLICES),
+        patience,
+    };
     let (never, _) = tokio::join!(
-        follow(snapshots(client.clone()), None, on_snapshot, failed),
-        follow(
-            Api::<EndpointSlice>::all(client),
-            Some(SLICES),
-            on_slice,
-            failed
-        ),
+        follow(snapshots, on_snapshot, failed),
+        follow(slices, on_slice, failed),
     );
     never
 }
@@ -242,3 +248,6 @@ fn slice(slice: &EndpointSlice) -> Option<Slice> {
         ready,
     })
 }
+
+#[cfg(test)]
+mod tests;

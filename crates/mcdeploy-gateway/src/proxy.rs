@@ -63,8 +63,26 @@ enum Try {
     },
 }
 
-/// Routes `request` and brings its answer.
+/// Routes `request`, brings its answer, and counts it.
 pub(crate) async fn respond(state: &State, request: &Request) -> Response {
+    let response = route(state, request).await;
+    if let Response::Own(reply) = &response
+        && reply.reason != Reason::Gateway
+    {
+        // Only a model that is routed makes a series of its own.
+        let model = match path::parse(&request.path) {
+            Some(Target::Model { model, .. }) => model,
+            _ => "",
+        };
+        let table = state.table();
+        let routed = table.is_some_and(|t| t.models.contains_key(model));
+        let model = if routed { model } else { "" };
+        count(state, model, "", reply.status, reply.reason.as_str());
+    }
+    response
+}
+
+async fn route(state: &State, request: &Request) -> Response {
     let start = Instant::now();
     let Some(target) = path::parse(&request.path) else {
         let message = format!("{} is not a path of protocol v2", request.path);

@@ -115,8 +115,13 @@ async fn one_request(
     mut session: ServerSession,
     closing: &CancellationToken,
 ) -> Option<ReusedHttpStream> {
+    let patience = state.config.timings.client_keepalive;
     let read = tokio::select! {
-        read = session.read_request() => read,
+        // Bounds the head as a whole: byte by byte, it could take for ever.
+        read = timeout(patience, session.read_request()) => match read {
+            Ok(read) => read,
+            Err(_) => return None,
+        },
         // An idle connection; one that just sent its first bytes cannot be told apart.
         () = closing.cancelled() => return None,
     };
@@ -146,7 +151,10 @@ async fn one_request(
 async fn answer(state: &State, session: &mut ServerSession) -> Result<(), Gone> {
     let (body, _permit) = match read_body(state, session).await {
         Ok(read) => read,
-        Err(reply) => return write_own(state, session, reply).await,
+        Err(reply) => {
+            count(state, "", "", reply.status, reply.reason.as_str());
+            return write_own(state, session, reply).await;
+        }
     };
     let head = session.req_header();
     let request = Request {
@@ -232,9 +240,6 @@ fn cut_short(what: &str) -> Reply {
 }
 
 async fn write_own(state: &State, session: &mut ServerSession, reply: Reply) -> Result<(), Gone> {
-    if reply.reason != Reason::Gateway {
-        count(state, "", "", reply.status, reply.reason.as_str());
-    }
     if reply.close {
         session.set_keepalive(None);
     }

@@ -137,7 +137,7 @@ impl Upstream {
     pub fn on_check(&self, good: bool, config: &HealthConfig) -> Option<Change> {
         let mut health = self.health();
         let change = health.on_check(good, Instant::now(), config);
-        self.ejected.store(health.is_ejected(), Ordering::Relaxed);
+        self.note(&health, change);
         change
     }
 
@@ -145,8 +145,23 @@ impl Upstream {
     pub fn on_request(&self, outcome: Outcome, config: &HealthConfig) -> Option<Change> {
         let mut health = self.health();
         let change = health.on_request(outcome, Instant::now(), config);
-        self.ejected.store(health.is_ejected(), Ordering::Relaxed);
+        self.note(&health, change);
         change
+    }
+
+    fn note(&self, health: &Health, change: Option<Change>) {
+        self.ejected.store(health.is_ejected(), Ordering::Relaxed);
+        if !matches!(change, Some(Change::Ejected(_))) {
+            return;
+        }
+        // Idle connections from before the ejection may be dead without knowing: in
+        // another group, they are not used again.
+        let mut peer = self.peer.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(old) = peer.as_deref() {
+            let mut new = old.clone();
+            new.group_key = new.group_key.wrapping_add(1);
+            *peer = Some(Arc::new(new));
+        }
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {

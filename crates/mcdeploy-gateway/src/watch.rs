@@ -13,16 +13,35 @@ use tokio::time::{sleep, timeout};
 
 use crate::rng::Rng;
 
-/// For a list.
-const LIST: Duration = Duration::from_secs(5);
-/// The API server ends a watch after this.
-const WATCH_SECONDS: u32 = 20;
-/// Nothing from a watch for so long, not even its end: the connection is dead.
-const SILENCE: Duration = Duration::from_secs(25);
-/// First and longest wait after a failure.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
-/// Before an empty list is asked for again, when it is not believed.
-const DOUBT: Duration = Duration::from_secs(5);
+/// How long everything may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// For a list, and for the head of a watch.
+    list: Duration,
+    /// The API server ends a watch after this.
+    watch_seconds: u32,
+    /// Nothing from a watch for so long, not even its end: the connection is dead.
+    silence: Duration,
+    /// First wait after a failure.
+    pause: Duration,
+    /// Longest wait after failures.
+    pause_max: Duration,
+    /// Before an empty list is asked for again, when it is not believed.
+    doubt: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            list: Duration::from_secs(5),
+            watch_seconds: 20,
+            silence: Duration::from_secs(25),
+            pause: Duration::from_millis(500),
+            pause_max: Duration::from_secs(10),
+            doubt: Duration::from_secs(5),
+        }
+    }
+}
 
 /// News about objects of one kind.
 #[derive(Debug)]
@@ -47,37 +66,46 @@ pub(crate) enum Verdict {
 
 #[derive(Debug, thiserror::Error)]
 enum WatchError {
-    #[error("list timed out after {} s", LIST.as_secs())]
-    ListTimeout,
-    #[error("the watch was silent for {} s", SILENCE.as_secs())]
-    Silent,
+    #[error("no answer within {} s", .0.as_secs())]
+    NoAnswer(Duration),
+    #[error("the watch was silent for {} s", .0.as_secs())]
+    Silent(Duration),
     #[error(transparent)]
     Kube(#[from] Box<kube::Error>),
     #[error("the API server ended the watch: {0}")]
     Ended(String),
 }
 
-/// Tells `on` about every object of a kind, for ever.
+/// Objects to watch.
+#[derive(Debug)]
+pub(crate) struct Watched<K> {
+    pub(crate) api: Api<K>,
+    pub(crate) labels: Option<&'static str>,
+    pub(crate) patience: Patience,
+}
+
+/// Tells `on` about every object of a kind, for ever; and `failed`, when nothing can be
+/// told for a while.
 pub(crate) async fn follow<K>(
-    api: Api<K>,
-    labels: Option<&'static str>,
+    watched: Watched<K>,
     mut on: impl FnMut(News<K>) -> Verdict,
     mut failed: impl FnMut(),
 ) -> Infallible
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
+    let patience = watched.patience;
     let mut rng = Rng::from_entropy();
-    let mut pause = PAUSE.0;
+    let mut pause = patience.pause;
     loop {
-        match list(&api, labels, &mut on).await {
+        match watched.list(&mut on).await {
             Ok((_, Verdict::Doubted)) => {
-                sleep(DOUBT).await;
+                sleep(patience.doubt).await;
                 continue;
             }
             Ok((version, Verdict::Taken)) => {
-                pause = PAUSE.0;
-                let error = watch(&api, labels, version, &mut on).await;
+                pause = patience.pause;
+                let error = watched.watch(version, &mut on).await;
                 tracing::warn!(kind = kind::<K>(), %error, "watch ended; listing again");
             }
             Err(error) => {
@@ -91,7 +119,7 @@ where
         failed();
         let jitter = rng.below(u64::try_from(pause.as_millis()).unwrap_or(0));
         sleep(pause / 2 + Duration::from_millis(jitter) / 2).await;
-        pause = (pause * 2).min(PAUSE.1);
+        pause = (pause * 2).min(patience.pause_max);
     }
 }
 
@@ -102,83 +130,171 @@ fn kind<K>() -> &'static str {
         .unwrap_or_default()
 }
 
-async fn list<K>(
-    api: &Api<K>,
-    labels: Option<&'static str>,
-    on: &mut impl FnMut(News<K>) -> Verdict,
-) -> Result<(String, Verdict), WatchError>
-where
-    K: Resource + Clone + DeserializeOwned + Debug,
-{
-    let params = ListParams {
-        label_selector: labels.map(ToOwned::to_owned),
-        ..ListParams::default()
-    };
-    let list = timeout(LIST, api.list(&params))
-        .await
-        .map_err(|_| WatchError::ListTimeout)?
-        .map_err(Box::new)?;
-    let version = list.metadata.resource_version.unwrap_or_default();
-    Ok((version, on(News::Listed(list.items))))
-}
-
-/// Watches, again and again, until that fails.
-async fn watch<K>(
-    api: &Api<K>,
-    labels: Option<&'static str>,
-    mut version: String,
-    on: &mut impl FnMut(News<K>) -> Verdict,
-) -> WatchError
+impl<K> Watched<K>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    loop {
-        if let Err(error) = watch_once(api, labels, &mut version, on).await {
-            return error;
+    async fn list(
+        &self,
+        on: &mut impl FnMut(News<K>) -> Verdict,
+    ) -> Result<(String, Verdict), WatchError> {
+        let params = ListParams {
+            label_selector: self.labels.map(ToOwned::to_owned),
+            ..ListParams::default()
+        };
+        let limit = self.patience.list;
+        let list = timeout(limit, self.api.list(&params))
+            .await
+            .map_err(|_| WatchError::NoAnswer(limit))?
+            .map_err(Box::new)?;
+        let version = list.metadata.resource_version.unwrap_or_default();
+        Ok((version, on(News::Listed(list.items))))
+    }
+
+    /// Watches, again and again, until that fails.
+    async fn watch(
+        &self,
+        mut version: String,
+        on: &mut impl FnMut(News<K>) -> Verdict,
+    ) -> WatchError {
+        loop {
+            if let Err(error) = self.watch_once(&mut version, on).await {
+                return error;
+            }
+        }
+    }
+
+    async fn watch_once(
+        &self,
+        version: &mut String,
+        on: &mut impl FnMut(News<K>) -> Verdict,
+    ) -> Result<(), WatchError> {
+        let params = WatchParams {
+            label_selector: self.labels.map(ToOwned::to_owned),
+            timeout: Some(self.patience.watch_seconds),
+            bookmarks: true,
+            ..WatchParams::default()
+        };
+        let (limit, silence) = (self.patience.list, self.patience.silence);
+        let stream = timeout(limit, self.api.watch(&params, version))
+            .await
+            .map_err(|_| WatchError::NoAnswer(limit))?
+            .map_err(Box::new)?;
+        let mut stream = pin!(stream);
+        loop {
+            let event = match timeout(silence, stream.next()).await {
+                Err(_) => return Err(WatchError::Silent(silence)),
+                Ok(None) => return Ok(()),
+                Ok(Some(event)) => event.map_err(Box::new)?,
+            };
+            let object = match event {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => News::Changed(object),
+                WatchEvent::Deleted(object) => News::Deleted(object),
+                WatchEvent::Bookmark(bookmark) => {
+                    *version = bookmark.metadata.resource_version;
+                    continue;
+                }
+                WatchEvent::Error(status) => return Err(WatchError::Ended(status.message)),
+            };
+            if let News::Changed(o) | News::Deleted(o) = &object
+                && let Some(seen) = &o.meta().resource_version
+            {
+                version.clone_from(seen);
+            }
+            on(object);
         }
     }
 }
 
-async fn watch_once<K>(
-    api: &Api<K>,
-    labels: Option<&'static str>,
-    version: &mut String,
-    on: &mut impl FnMut(News<K>) -> Verdict,
-) -> Result<(), WatchError>
-where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-{
-    let params = WatchParams {
-        label_selector: labels.map(ToOwned::to_owned),
-        timeout: Some(WATCH_SECONDS),
-        bookmarks: true,
-        ..WatchParams::default()
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
     };
-    let stream = timeout(LIST, api.watch(&params, version))
-        .await
-        .map_err(|_| WatchError::ListTimeout)?
-        .map_err(Box::new)?;
-    let mut stream = pin!(stream);
-    loop {
-        let event = match timeout(SILENCE, stream.next()).await {
-            Err(_) => return Err(WatchError::Silent),
-            Ok(None) => return Ok(()),
-            Ok(Some(event)) => event.map_err(Box::new)?,
-        };
-        let object = match event {
-            WatchEvent::Added(object) | WatchEvent::Modified(object) => News::Changed(object),
-            WatchEvent::Deleted(object) => News::Deleted(object),
-            WatchEvent::Bookmark(bookmark) => {
-                *version = bookmark.metadata.resource_version;
-                continue;
+
+    use futures::stream;
+    use http::{Request, Response};
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::{Client, client::Body};
+
+    use super::*;
+
+    const SHORT: Patience = Patience {
+        list: Duration::from_millis(50),
+        watch_seconds: 1,
+        silence: Duration::from_millis(50),
+        pause: Duration::from_millis(2),
+        pause_max: Duration::from_millis(4),
+        doubt: Duration::from_millis(2),
+    };
+
+    type Served = Response<axum::body::Body>;
+
+    fn list(names: &[&str]) -> Served {
+        let items: Vec<_> = names
+            .iter()
+            .map(|name| serde_json::json!({"metadata": {"name": name, "resourceVersion": "1"}}))
+            .collect();
+        let list = serde_json::json!({
+            "apiVersion": "v1", "kind": "ConfigMapList",
+            "metadata": {"resourceVersion": "1"}, "items": items,
+        });
+        Response::new(list.to_string().into())
+    }
+
+    /// A watch whose connection is dead: its head came, and then nothing.
+    fn silence() -> Served {
+        let nothing = stream::pending::<Result<bytes::Bytes, Infallible>>();
+        Response::new(axum::body::Body::from_stream(nothing))
+    }
+
+    /// Follows a server that answers its n-th list by `lists` and no watch; what was told.
+    async fn told(lists: impl Fn(usize) -> Served + Clone + Send + 'static) -> Vec<usize> {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let (lists, asked) = (lists.clone(), asked.clone());
+            async move {
+                if request.uri().query().unwrap_or_default().contains("watch=") {
+                    return Ok::<_, Infallible>(silence());
+                }
+                Ok(lists(asked.fetch_add(1, Ordering::Relaxed)))
             }
-            WatchEvent::Error(status) => return Err(WatchError::Ended(status.message)),
+        });
+        let watched = Watched::<ConfigMap> {
+            api: Api::all(Client::new(service, "default")),
+            labels: None,
+            patience: SHORT,
         };
-        if let News::Changed(o) | News::Deleted(o) = &object
-            && let Some(seen) = &o.meta().resource_version
-        {
-            version.clone_from(seen);
-        }
-        on(object);
+        let mut told = Vec::new();
+        let on = |news: News<ConfigMap>| {
+            let News::Listed(items) = news else {
+                return Verdict::Taken;
+            };
+            told.push(items.len());
+            if items.is_empty() {
+                Verdict::Doubted
+            } else {
+                Verdict::Taken
+            }
+        };
+        let follow = follow(watched, on, || {});
+        assert!(timeout(Duration::from_millis(400), follow).await.is_err());
+        told
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_went_silent_is_listed_again() {
+        let told = told(|_| list(&["a"])).await;
+        assert!(told.len() >= 3 && told.len() <= 9, "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn an_empty_list_is_asked_for_again_until_it_is_believed() {
+        let told = told(|n| list(if n < 3 { &[] } else { &["a"] })).await;
+        assert_eq!(told[..4], [0, 0, 0, 1]);
     }
 }

@@ -92,6 +92,12 @@ async fn a_gateway_without_its_pods_lives_on_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pods_that_vanish_are_left_for_other_regions() {
+    let vanish = async |world: &World| world.region("gcp").pods(Mode::BlackHole);
+    run(None, config, vanish).await.assert_survived();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pods_that_turn_slow_are_left_for_others() {
     let slow = async |world: &World| {
         for pod in &world.region("gcp").pods {
