@@ -41,11 +41,11 @@ pub(crate) async fn reconcile(ctx: &Arc<Context>, name: &str) -> Result<Option<D
         ctx.wake_deployments();
         return Ok(None);
     };
-    let look = match client(ctx, &member, name).await? {
-        Ok(client) => observe(&client, &member).await,
+    let (look, refused) = match client(ctx, &member, name).await? {
+        Ok(client) => (observe(&client, &member).await, false),
         Err(unseen) => {
-            ctx.members.remove(name);
-            Err(unseen)
+            let news = ctx.members.put_refused(name, unseen.clone());
+            (Err(unseen), news)
         }
     };
     let reach = match &look {
@@ -57,7 +57,7 @@ pub(crate) async fn reconcile(ctx: &Arc<Context>, name: &str) -> Result<Option<D
     let store = hub.get::<ArtifactStore>(None, &store).await?;
     let before = member.status.clone().unwrap_or_default();
     let after = status(&member, &before, &look, store.as_ref());
-    let news = ctx.members.set_reach(name, reach);
+    let news = ctx.members.set_reach(name, reach) || refused;
     if news {
         tracing::info!(
             cluster.name = name,

@@ -15,9 +15,9 @@ pub(crate) struct Members(Mutex<BTreeMap<String, Member>>);
 
 #[derive(Debug)]
 struct Member {
-    /// Version of the credentials that `client` was made from.
-    version: String,
-    client: ClusterClient,
+    /// Version of the credentials that the client was made from, and the client; `None`:
+    /// the credentials cannot be used.
+    client: Option<(String, ClusterClient)>,
     reach: Reach,
     /// Ends the watches.
     watches: CancellationToken,
@@ -53,7 +53,10 @@ impl Members {
         let member = members.get(name).ok_or_else(pending)?;
         match &member.reach {
             Reach::Pending => Err(pending()),
-            Reach::Seen => Ok(member.client.clone()),
+            Reach::Seen => {
+                let client = member.client.as_ref().ok_or_else(pending)?;
+                Ok(client.1.clone())
+            }
             Reach::Lost(unseen) => Err(unseen.clone()),
         }
     }
@@ -61,8 +64,8 @@ impl Members {
     /// The client that was made from these credentials, if it still is the one.
     pub(crate) fn client_of_version(&self, name: &str, version: &str) -> Option<ClusterClient> {
         let members = self.lock();
-        let member = members.get(name).filter(|m| m.version == version)?;
-        Some(member.client.clone())
+        let (made_from, client) = members.get(name)?.client.as_ref()?;
+        (made_from == version).then(|| client.clone())
     }
 
     /// Puts a client in place of another. Answers the token of its watches.
@@ -75,15 +78,43 @@ impl Members {
     ) -> CancellationToken {
         let watches = cancel.child_token();
         let member = Member {
-            version,
-            client,
+            client: Some((version, client)),
             reach: Reach::Pending,
             watches: watches.clone(),
         };
+        self.insert(name, member);
+        watches
+    }
+
+    /// The cluster's credentials cannot be used. Answers whether that is news.
+    pub(crate) fn put_refused(&self, name: &str, why: Unseen) -> bool {
+        let reach = Reach::Lost(why);
+        if self
+            .lock()
+            .get(name)
+            .is_some_and(|m| m.client.is_none() && m.reach == reach)
+        {
+            return false;
+        }
+        let member = Member {
+            client: None,
+            reach,
+            watches: CancellationToken::new(),
+        };
+        self.insert(name, member);
+        true
+    }
+
+    fn insert(&self, name: &str, member: Member) {
         if let Some(old) = self.lock().insert(name.to_owned(), member) {
             old.watches.cancel();
         }
-        watches
+    }
+
+    /// Whether the first look at a cluster is not finished.
+    pub(crate) fn is_pending(&self, name: &str) -> bool {
+        let members = self.lock();
+        members.get(name).is_none_or(|m| m.reach == Reach::Pending)
     }
 
     pub(crate) fn remove(&self, name: &str) {

@@ -20,6 +20,9 @@ use crate::{
     stores::Loaded,
 };
 
+/// A new leader first looks at every member cluster, before it says anything.
+const FIRST_LOOKS: Duration = Duration::from_millis(100);
+
 /// Why a look at a `ModelDeployment` failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -59,14 +62,28 @@ pub(crate) async fn reconcile(ctx: &Arc<Context>, key: &Key) -> Result<Option<Du
         ctx.memories().remove(key);
         return Ok(None);
     };
-    let observed = Box::pin(observe::observe(ctx, key, &deployment)).await?;
+    let Some(observed) = Box::pin(observe::observe(ctx, key, &deployment)).await? else {
+        return Ok(Some(FIRST_LOOKS));
+    };
     let world = &observed.world;
     let plan = plan(world);
     let outcome = execute(ctx, key, &observed, &plan).await;
     remember(ctx, key, world, &plan, &outcome);
+    let mut executed = outcome.failed.iter();
+    if executed.any(|failed| matches!(&failed.error, ExecError::Cluster(e) if is_fenced(e))) {
+        return Ok(Some(ctx.settings.pace.settled));
+    }
     let statuses = status(world, &plan);
-    write::write(ctx, world, statuses).await?;
-    Ok(Some(next_look(ctx, &plan, &outcome)))
+    match write::write(ctx, world, statuses).await {
+        Err(Error::Hub(error)) if is_fenced(&error) => Ok(Some(ctx.settings.pace.settled)),
+        Err(error) => Err(error),
+        Ok(()) => Ok(Some(next_look(ctx, &plan, &outcome))),
+    }
+}
+
+/// This process does not lead any more: it has nothing to say, and will be told so.
+fn is_fenced(error: &ClusterError) -> bool {
+    matches!(error, ClusterError::Fenced { .. })
 }
 
 async fn execute(ctx: &Context, key: &Key, observed: &Observed, plan: &Plan) -> Outcome {

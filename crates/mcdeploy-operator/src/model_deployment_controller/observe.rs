@@ -29,11 +29,12 @@ use crate::{
 /// A look at a copy is good for this long while a rollout is under way, and otherwise.
 const COPY_AGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
+/// `None`: the first look at a member cluster is not finished.
 pub(super) async fn observe(
     ctx: &Arc<Context>,
     key: &Key,
     deployment: &ModelDeployment,
-) -> Result<Observed, Error> {
+) -> Result<Option<Observed>, Error> {
     let (namespace, name) = key;
     let hub = &ctx.hub;
     let ns = Some(namespace.as_str());
@@ -47,6 +48,10 @@ pub(super) async fn observe(
         hub.list::<MemberCluster>(None, ""),
         stores::load(hub, &ctx.settings.namespace),
     )?;
+    let mut names_of = members.iter().filter_map(|m| m.metadata.name.as_deref());
+    if names_of.any(|name| ctx.members.is_pending(name)) {
+        return Ok(None);
+    }
     let mut clients = BTreeMap::new();
     let model_version = version.map(|version| version.spec);
     let what = view::What {
@@ -80,12 +85,12 @@ pub(super) async fn observe(
         .recall(&mut world);
     copies(ctx, &mut world, &stores).await;
     probes(ctx, &mut world).await;
-    Ok(Observed {
+    Ok(Some(Observed {
         world,
         owner: owner(deployment),
         clients,
         stores,
-    })
+    }))
 }
 
 async fn look(
