@@ -38,16 +38,16 @@ pub(crate) async fn client(cloud: Cloud) -> Result<Client, SandboxError> {
 /// Whether the API server is ready.
 pub(crate) async fn is_ready(client: &Client) -> Result<(), String> {
     let request = http::Request::get("/readyz").body(Vec::new());
-    let request = request.map_err(|error| error.to_string())?;
+    let request = request.map_err(|error| host::chain(&error))?;
     let answer = client.request_text(request).await;
-    answer.map(drop).map_err(|error| error.to_string())
+    answer.map(drop).map_err(|error| host::chain(&error))
 }
 
 /// Whether the cloud's node is ready.
 pub(crate) async fn node_is_ready(client: &Client, cloud: Cloud) -> Result<(), String> {
     let nodes = Api::<Node>::all(client.clone());
     let node = nodes.get(cloud.name()).await;
-    let node = node.map_err(|error| error.to_string())?;
+    let node = node.map_err(|error| host::chain(&error))?;
     let conditions = node.status.and_then(|status| status.conditions);
     let conditions = conditions.unwrap_or_default();
     let ready = conditions.iter().find(|found| found.type_ == "Ready");
@@ -62,5 +62,5 @@ pub(crate) async fn node_is_ready(client: &Client, cloud: Cloud) -> Result<(), S
 pub(crate) async fn has_default_service_account(client: &Client) -> Result<(), String> {
     let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "default");
     let found = accounts.get("default").await;
-    found.map(drop).map_err(|error| error.to_string())
+    found.map(drop).map_err(|error| host::chain(&error))
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Cloud, Fault, SandboxError, Say, api, faults, images,
     lifecycle::{self, Lock, UpRequest},
-    serve,
+    preflight, serve,
     status::{self, Status},
 };
 
@@ -84,7 +84,6 @@ enum Output {
 
 /// Flags of `outage`.
 #[derive(Debug, Args)]
-#[group(id = "kind", multiple = false)]
 pub struct OutageArgs {
     /// Which cloud
     cloud: Cloud,
@@ -143,6 +142,8 @@ pub async fn run(
                 Ok(())
             }
             SandboxArgs::Up(up) => {
+                // Before the lock too: not even its file is left on an unfit machine.
+                lifecycle::check_fit().await?;
                 let _lock = Lock::take(say).await?;
                 let UpArgs {
                     install,
@@ -157,14 +158,17 @@ pub async fn run(
                 lifecycle::up(&request, say).await
             }
             SandboxArgs::Down => {
+                preflight::check_root()?;
                 let _lock = Lock::take(say).await?;
                 lifecycle::down(say).await
             }
             SandboxArgs::Outage(outage) => {
+                lifecycle::check_running()?;
                 let _lock = Lock::take(say).await?;
                 faults::outage(outage.cloud, &outage.fault(), say).await
             }
             SandboxArgs::Heal { cloud } => {
+                lifecycle::check_running()?;
                 let _lock = Lock::take(say).await?;
                 faults::heal(cloud, say).await
             }
@@ -249,4 +253,52 @@ fn text(status: &Status) -> String {
         status.pss_bytes >> 20
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Program {
+        #[command(subcommand)]
+        sandbox: SandboxArgs,
+    }
+
+    fn outage(words: &str) -> Result<Fault, clap::Error> {
+        let words = words.split_whitespace();
+        let parsed = Program::try_parse_from(["mcdeploy", "outage"].into_iter().chain(words))?;
+        match parsed.sandbox {
+            SandboxArgs::Outage(args) => Ok(args.fault()),
+            other => panic!("parsed as {other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_outage_is_one_fault_and_a_partition_unless_said() {
+        let fault = |words: &str| outage(words).expect("it parses");
+        assert_eq!(fault("aws"), Fault::Partition { from: None });
+        let from = Some(Cloud::Hub);
+        assert_eq!(
+            fault("aws --partition --from hub"),
+            Fault::Partition { from }
+        );
+        assert_eq!(fault("gcp --from hub"), Fault::Partition { from });
+        assert_eq!(fault("hub --kill"), Fault::Kill);
+        assert_eq!(fault("hub --pause"), Fault::Pause);
+        assert_eq!(fault("aws --loss 30"), Fault::Loss { percent: 30 });
+        let rate = "1mbit".to_owned();
+        assert_eq!(fault("azure --slow 1mbit"), Fault::Slow { rate });
+        for wrong in [
+            "",
+            "mars",
+            "aws --kill --pause",
+            "aws --kill --from hub",
+            "aws --loss 101",
+        ] {
+            assert!(outage(wrong).is_err(), "{wrong}");
+        }
+    }
 }

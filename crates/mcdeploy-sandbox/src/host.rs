@@ -119,3 +119,17 @@ pub(crate) fn remove(path: &Path) -> Result<(), SandboxError> {
         other => other.map_err(SandboxError::file("remove", path)),
     }
 }
+
+/// An error and its sources in one line, without saying the same twice.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

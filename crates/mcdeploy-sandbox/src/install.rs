@@ -186,7 +186,7 @@ async fn wait_ready(cloud: Cloud) -> Result<(), SandboxError> {
 async fn deployments_are_ready(client: &Client) -> Result<(), String> {
     let deployments = Api::<Deployment>::namespaced(client.clone(), names::SYSTEM_NAMESPACE);
     let list = deployments.list(&ListParams::default()).await;
-    let list = list.map_err(|error| error.to_string())?;
+    let list = list.map_err(|error| host::chain(&error))?;
     let ready = |found: &Deployment| {
         let wanted = found.spec.replicas;
         let status = found.status.as_ref();
@@ -209,7 +209,7 @@ async fn pod_problems(client: &Client) -> String {
     let pods = Api::<Pod>::namespaced(client.clone(), names::SYSTEM_NAMESPACE);
     let list = match pods.list(&ListParams::default()).await {
         Ok(list) => list,
-        Err(error) => return error.to_string(),
+        Err(error) => return host::chain(&error),
     };
     let mut problems = Vec::new();
     for pod in &list {
@@ -253,7 +253,7 @@ fn pod_problem(pod: &Pod) -> Option<(String, bool)> {
 async fn gateway_has_address(client: &Client) -> Result<(), String> {
     let services = Api::<Service>::namespaced(client.clone(), names::SYSTEM_NAMESPACE);
     let gateway = services.get(names::GATEWAY_SERVICE).await;
-    let gateway = gateway.map_err(|error| error.to_string())?;
+    let gateway = gateway.map_err(|error| host::chain(&error))?;
     let balancer = gateway.status.and_then(|status| status.load_balancer);
     let ingress = balancer.and_then(|balancer| balancer.ingress);
     if ingress.is_some_and(|ingress| !ingress.is_empty()) {

@@ -67,6 +67,24 @@ pub(crate) fn is_up() -> Result<bool, SandboxError> {
     Ok(Record::load()?.is_some())
 }
 
+/// Whether `up` may start: as root, on a machine that carries a sandbox or can.
+pub(crate) async fn check_fit() -> Result<(), SandboxError> {
+    preflight::check_root()?;
+    if is_up()? {
+        return Ok(());
+    }
+    preflight::check_machine().await
+}
+
+/// Whether there is a sandbox to change, and this process may.
+pub(crate) fn check_running() -> Result<(), SandboxError> {
+    preflight::check_root()?;
+    if is_up()? {
+        return Ok(());
+    }
+    Err(SandboxError::NotRunning)
+}
+
 /// What `up` is to bring up.
 pub(crate) struct UpRequest {
     /// The program that allocates addresses, with its arguments.
@@ -79,12 +97,9 @@ pub(crate) struct UpRequest {
 
 /// Brings up whatever does not run.
 pub(crate) async fn up(request: &UpRequest, say: &Say) -> Result<(), SandboxError> {
-    preflight::check_root()?;
     let start = clock::now();
-    let fresh = Record::load()?.is_none();
-    if fresh {
-        preflight::check_machine().await?;
-    }
+    check_fit().await?;
+    let fresh = !is_up()?;
     if let Some(charts) = &request.charts {
         install::check(charts)?;
     }
@@ -161,7 +176,6 @@ fn ensure_serve((program, arguments): &(PathBuf, Vec<String>)) -> Result<(), San
 /// Takes everything down, and puts the machine back as it was. Does nothing where
 /// nothing is.
 pub(crate) async fn down(say: &Say) -> Result<(), SandboxError> {
-    preflight::check_root()?;
     let start = clock::now();
     let record = Record::load();
     cgroup::remove_all().await?;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, time::Duration};
 
 use serde::Serialize;
 
-use crate::{Cloud, Fault, SandboxError, api, cgroup, faults, lifecycle, node, world::World};
+use crate::{Cloud, Fault, SandboxError, api, cgroup, faults, host, lifecycle, node, world::World};
 
 /// The sandbox as it is now.
 #[derive(Clone, Debug, Serialize)]
@@ -67,7 +67,9 @@ async fn look_at(cloud: Cloud) -> Result<CloudStatus, SandboxError> {
         Some(_) => {
             let limit = Duration::from_secs(3);
             let asked = tokio::time::timeout(limit, async {
-                let client = api::client(cloud).await.map_err(|e| e.to_string())?;
+                let client = api::client(cloud)
+                    .await
+                    .map_err(|error| host::chain(&error))?;
                 api::node_is_ready(&client, cloud).await
             });
             asked

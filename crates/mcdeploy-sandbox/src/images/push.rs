@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tokio_util::io::ReaderStream;
 
 use super::{IMAGE_TAG, Image};
-use crate::{Cloud, SandboxError};
+use crate::{Cloud, SandboxError, host};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -35,11 +35,11 @@ async fn push_to(image: &Image, registry: &str) -> Result<(), String> {
         .connect_timeout(Duration::from_secs(5))
         .timeout(Duration::from_mins(2))
         .build()
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| host::chain(&error))?;
     let base = format!("{registry}/v2/{}", image.name);
     let text = tokio::fs::read(blob(&image.layout, &image.digest)).await;
-    let text = text.map_err(|error| error.to_string())?;
-    let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    let text = text.map_err(|error| host::chain(&error))?;
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| host::chain(&error))?;
     for part in manifest.layers.iter().chain([&manifest.config]) {
         push_blob(&client, &base, registry, &image.layout, &part.digest).await?;
     }
@@ -81,7 +81,7 @@ async fn push_blob(
     let length = file
         .metadata()
         .await
-        .map_err(|error| error.to_string())?
+        .map_err(|error| host::chain(&error))?
         .len();
     let put = client
         .put(format!("{location}{separator}digest={digest}"))
@@ -103,7 +103,7 @@ async fn expect(
     answer: Result<Response, reqwest::Error>,
     status: StatusCode,
 ) -> Result<Response, String> {
-    let answer = answer.map_err(|error| error.to_string())?;
+    let answer = answer.map_err(|error| host::chain(&error))?;
     if answer.status() == status {
         return Ok(answer);
     }
