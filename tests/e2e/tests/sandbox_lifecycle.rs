@@ -214,7 +214,7 @@ async fn an_unfit_machine_is_told_in_one_line_and_left_alone() {
         let status = Command::new("ip").args(words.split(' ')).status();
         assert!(status.expect("ip starts").success(), "ip {words}");
     };
-    ip("link add mcdtest type dummy");
+    ip("link add mcdtest type bridge");
     ip("address add 10.203.0.200/32 dev mcdtest");
     let output = sandbox(&["up"]);
     ip("link delete mcdtest");
