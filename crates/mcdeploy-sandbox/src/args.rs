@@ -226,11 +226,9 @@ fn text(status: &Status) -> String {
     if !status.up {
         return "no sandbox is up\n".to_owned();
     }
-    let mut text = format!(
-        "{:<6} {:<12} {:<6} {:>9}  {}\n",
-        "CLOUD", "ADDRESS", "READY", "MEMORY", "NOTE"
-    );
-    for row in &status.clouds {
+    let head = ["CLOUD", "ADDRESS", "READY", "MEMORY", "NOTE"];
+    let mut lines = vec![line(head.map(str::to_owned))];
+    lines.extend(status.clouds.iter().map(|row| {
         let mut notes = Vec::new();
         notes.extend(row.fault.as_ref().map(ToString::to_string));
         if !row.missing.is_empty() {
@@ -239,20 +237,24 @@ fn text(status: &Status) -> String {
         if !row.message.is_empty() {
             notes.push(row.message.clone());
         }
-        text += &format!(
-            "{:<6} {:<12} {:<6} {:>5} MiB  {}\n",
-            row.cloud.name(),
-            row.address,
-            if row.ready { "yes" } else { "no" },
-            row.pss_bytes >> 20,
-            notes.join("; ")
-        );
-    }
-    text += &format!(
-        "memory of all, shared pages counted once: {} MiB\n",
-        status.pss_bytes >> 20
-    );
-    text
+        line([
+            row.cloud.name().to_owned(),
+            row.address.clone(),
+            if row.ready { "yes" } else { "no" }.to_owned(),
+            format!("{} MiB", row.pss_bytes >> 20),
+            notes.join("; "),
+        ])
+    }));
+    let all = status.pss_bytes >> 20;
+    lines.push(format!(
+        "memory of all, shared pages counted once: {all} MiB\n"
+    ));
+    lines.join("\n")
+}
+
+fn line([cloud, address, ready, memory, note]: [String; 5]) -> String {
+    let line = format!("{cloud:<6} {address:<12} {ready:<6} {memory:>9}  {note}");
+    line.trim_end().to_owned()
 }
 
 #[cfg(test)]

@@ -207,23 +207,23 @@ async fn deployments_are_ready(client: &Client) -> Result<(), String> {
 /// What each pod that is not ready waits for, and the end of its log if it crashed.
 async fn pod_problems(client: &Client) -> String {
     let pods = Api::<Pod>::namespaced(client.clone(), names::SYSTEM_NAMESPACE);
-    let list = match pods.list(&ListParams::default()).await {
-        Ok(list) => list,
+    let pods_found = match pods.list(&ListParams::default()).await {
+        Ok(found) => found,
         Err(error) => return host::chain(&error),
     };
     let mut problems = Vec::new();
-    for pod in &list {
+    for pod in &pods_found {
         let Some((problem, crashed)) = pod_problem(pod) else {
             continue;
         };
         problems.push(problem);
         if crashed {
-            let last = LogParams {
+            let ending = LogParams {
                 previous: true,
                 tail_lines: Some(3),
                 ..LogParams::default()
             };
-            let log = pods.logs(&pod.name_any(), &last).await;
+            let log = pods.logs(&pod.name_any(), &ending).await;
             problems.extend(log.ok().map(|log| log.trim().to_owned()));
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     install, node,
     node::Programs,
     paths, preflight,
-    process::{self, Home, Program},
+    process::{self, Home, Launch},
     record::Record,
     tools::{self, SANDBOX_PACKAGES},
     world,
@@ -159,7 +159,7 @@ async fn images(request: &UpRequest, say: &Say) -> Result<Vec<Image>, SandboxErr
 }
 
 fn ensure_serve((program, arguments): &(PathBuf, Vec<String>)) -> Result<(), SandboxError> {
-    let serve = Program {
+    let serve = Launch {
         name: "serve",
         program: program.clone(),
         arguments: arguments.clone(),

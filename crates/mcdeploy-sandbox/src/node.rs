@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     Cloud, SandboxError, Say, api, cgroup, clock, host, paths,
-    process::{self, Program},
+    process::{self, Launch},
     tools::{self, Tool},
     world::{World, log_tail},
 };
@@ -139,8 +139,8 @@ fn program(
     name: &'static str,
     program: impl Into<PathBuf>,
     arguments: impl IntoIterator<Item = String>,
-) -> Program {
-    Program {
+) -> Launch {
+    Launch {
         name,
         program: program.into(),
         arguments: arguments.into_iter().collect(),

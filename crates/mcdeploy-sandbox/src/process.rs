@@ -10,12 +10,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use crate::{SandboxError, host};
 
 /// What to run.
-pub(crate) struct Program {
+pub(crate) struct Launch {
     /// Name of its files: `NAME.pid` and `NAME.log`.
     pub(crate) name: &'static str,
     /// Path, or a name on the PATH.
@@ -54,14 +52,14 @@ exec "$@"
 "#;
 
 /// Starts a program unless it runs already.
-pub(crate) fn ensure(program: &Program, home: &Home<'_>) -> Result<(), SandboxError> {
+pub(crate) fn ensure(program: &Launch, home: &Home<'_>) -> Result<(), SandboxError> {
     if recorded(&home.run, program.name)?.is_some() {
         return Ok(());
     }
     start(program, home)
 }
 
-fn start(program: &Program, home: &Home<'_>) -> Result<(), SandboxError> {
+fn start(program: &Launch, home: &Home<'_>) -> Result<(), SandboxError> {
     host::make_directory(&home.run)?;
     let log = log_file(&home.run, program.name);
     let output = fs::File::options().create(true).append(true).open(&log);
@@ -156,14 +154,5 @@ impl Recorded {
         let dead = matches!(fields.first(), Some(&("Z" | "X")));
         let started = fields.get(19).and_then(|field| field.parse::<u64>().ok());
         !dead && started == Some(self.started)
-    }
-
-    /// Kills it; it may be gone already.
-    pub(crate) fn kill(&self) {
-        if self.is_alive()
-            && let Some(pid) = Pid::from_raw(self.pid)
-        {
-            let _ = kill_process(pid, Signal::KILL);
-        }
     }
 }

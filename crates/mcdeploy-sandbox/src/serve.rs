@@ -1,11 +1,7 @@
 //! The sandbox's load balancer: it only hands out addresses. The node answers for
 //! them, and the cluster's own kube-proxy carries the traffic.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::Ipv4Addr,
-    time::Duration,
-};
+use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Service;
@@ -77,17 +73,17 @@ async fn assign(
 ) -> Result<BTreeSet<Ipv4Addr>, SandboxError> {
     let pool: BTreeSet<_> = cloud.load_balancer_addresses().collect();
     let balancers: Vec<_> = services.iter().filter(|found| is_balancer(found)).collect();
-    let mut used: BTreeMap<Ipv4Addr, ()> = BTreeMap::new();
-    for address in balancers.iter().filter_map(|found| address_of(found)) {
-        used.insert(address, ());
-    }
+    let mut used: BTreeSet<Ipv4Addr> = balancers
+        .iter()
+        .filter_map(|found| address_of(found))
+        .collect();
     for service in balancers {
         if address_of(service).is_some_and(|address| pool.contains(&address)) {
             continue;
         }
         let name = service.name_any();
         let namespace = service.namespace().unwrap_or_default();
-        let Some(address) = pool.iter().find(|address| !used.contains_key(address)) else {
+        let Some(address) = pool.iter().find(|address| !used.contains(address)) else {
             tracing::warn!(
                 cluster.name = cloud.name(),
                 "no address is left for service {namespace}/{name}"
@@ -104,12 +100,9 @@ async fn assign(
             what: format!("give service {namespace}/{name} the address {address}"),
             source: Box::new(source),
         })?;
-        used.insert(*address, ());
+        used.insert(*address);
     }
-    Ok(used
-        .into_keys()
-        .filter(|used| pool.contains(used))
-        .collect())
+    Ok(used.intersection(&pool).copied().collect())
 }
 
 fn is_balancer(service: &Service) -> bool {

@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use crate::{Cloud, Fault, SandboxError, api, cgroup, faults, host, lifecycle, node, world::World};
 
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
 /// The sandbox as it is now.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -62,20 +64,16 @@ pub(crate) async fn look() -> Result<Status, SandboxError> {
 }
 
 async fn look_at(cloud: Cloud) -> Result<CloudStatus, SandboxError> {
-    let answer = match World::find(cloud)? {
-        None => Err("its namespaces are gone".to_owned()),
-        Some(_) => {
-            let limit = Duration::from_secs(3);
-            let asked = tokio::time::timeout(limit, async {
-                let client = api::client(cloud)
-                    .await
-                    .map_err(|error| host::chain(&error))?;
-                api::node_is_ready(&client, cloud).await
-            });
-            asked
-                .await
-                .unwrap_or_else(|_| Err("no answer within 3 s".to_owned()))
-        }
+    let answer = if World::find(cloud)?.is_some() {
+        let asked = tokio::time::timeout(ANSWER_WITHIN, async {
+            let client = api::client(cloud).await;
+            let client = client.map_err(|error| host::chain(&error))?;
+            api::node_is_ready(&client, cloud).await
+        });
+        let asked = asked.await;
+        asked.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_WITHIN:?}")))
+    } else {
+        Err("its namespaces are gone".to_owned())
     };
     Ok(CloudStatus {
         cloud,

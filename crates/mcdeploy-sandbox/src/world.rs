@@ -7,7 +7,7 @@ use crate::{
     Cloud, SandboxError, cgroup, clock,
     cloud::{BRIDGE, HOST_ADDRESS},
     host, paths,
-    process::{self, Home, Program, Recorded},
+    process::{self, Home, Launch, Recorded},
 };
 
 /// Directories that the kubelet, containerd and CNI write whatever they are told, each
@@ -52,17 +52,18 @@ impl World {
         let run = run_directory(cloud);
         let ready = run.join("holder.ready");
         host::remove(&ready)?;
-        let mut script = String::from("set -e\n");
+        let mut script = vec!["set -e".to_owned()];
         for (target, inside) in BOUND {
             if inside.is_empty() {
-                script += &format!("mount -t tmpfs tmpfs {target}\n");
+                script.push(format!("mount -t tmpfs tmpfs {target}"));
             } else {
                 let inside = paths::cloud(cloud).join(inside);
                 host::make_directory(&inside)?;
-                script += &format!("mount --bind {} {target}\n", inside.display());
+                script.push(format!("mount --bind {} {target}", inside.display()));
             }
         }
-        script += &format!(": > {}\nexec sleep infinity\n", ready.display());
+        script.push(format!(": > {}", ready.display()));
+        script.push("exec sleep infinity".to_owned());
         let arguments = [
             "--net",
             "--mount",
@@ -73,8 +74,8 @@ impl World {
             "-c",
         ];
         let mut arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
-        arguments.push(script);
-        let program = Program {
+        arguments.push(script.join("\n"));
+        let program = Launch {
             name: HOLDER,
             program: PathBuf::from("unshare"),
             arguments,

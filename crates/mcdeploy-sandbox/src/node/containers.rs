@@ -11,14 +11,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Programs, program, wait, write};
 use crate::{
-    Cloud, SandboxError, cloud::REGISTRY_NAME, host, paths, process::Program, world::World,
+    Cloud, SandboxError, cloud::REGISTRY_NAME, host, paths, process::Launch, world::World,
 };
 
 const PAUSE_IMAGE: &str = "mcdeploy.test/pause:1";
 const SOCKET: &str = "/run/containerd/containerd.sock";
 
 /// containerd with its CRI plugin.
-pub(super) fn containerd(cloud: Cloud) -> Result<Program, SandboxError> {
+pub(super) fn containerd(cloud: Cloud) -> Result<Launch, SandboxError> {
     let home = paths::cloud(cloud);
     let network = json!({
         "cniVersion": "0.4.0",

@@ -7,7 +7,7 @@ use crate::{
     Cloud, SandboxError, cgroup,
     cloud::{API_PORT, SERVICE_RANGE},
     paths,
-    process::Program,
+    process::Launch,
 };
 
 /// Names of the processes of every cluster.
@@ -30,12 +30,12 @@ const CONTROLLERS: &str = "deployment-controller,replicaset-controller,statefuls
     clusterrole-aggregation-controller,resourcequota-controller";
 
 /// etcd and the API server.
-pub(super) fn control_plane_base(cloud: Cloud, programs: &Programs) -> [Program; 2] {
+pub(super) fn control_plane_base(cloud: Cloud, programs: &Programs) -> [Launch; 2] {
     [etcd(cloud, programs), api_server(cloud, programs)]
 }
 
 /// What needs the API server.
-pub(super) fn rest(cloud: Cloud, programs: &Programs) -> Result<[Program; 4], SandboxError> {
+pub(super) fn rest(cloud: Cloud, programs: &Programs) -> Result<[Launch; 4], SandboxError> {
     Ok([
         controller_manager(cloud, programs),
         scheduler(cloud, programs),
@@ -44,7 +44,7 @@ pub(super) fn rest(cloud: Cloud, programs: &Programs) -> Result<[Program; 4], Sa
     ])
 }
 
-fn etcd(cloud: Cloud, programs: &Programs) -> Program {
+fn etcd(cloud: Cloud, programs: &Programs) -> Launch {
     let data = paths::cloud(cloud).join("etcd");
     let arguments = [
         "etcd".into(),
@@ -60,7 +60,7 @@ fn etcd(cloud: Cloud, programs: &Programs) -> Program {
     program("etcd", &programs.kube, arguments)
 }
 
-fn api_server(cloud: Cloud, programs: &Programs) -> Program {
+fn api_server(cloud: Cloud, programs: &Programs) -> Launch {
     let file =
         |flag: &str, name: &str| format!("--{flag}={}", pki_files::path(cloud, name).display());
     let arguments = [
@@ -89,7 +89,7 @@ fn api_server(cloud: Cloud, programs: &Programs) -> Program {
     program("kube-apiserver", &programs.kube, arguments)
 }
 
-fn controller_manager(cloud: Cloud, programs: &Programs) -> Program {
+fn controller_manager(cloud: Cloud, programs: &Programs) -> Launch {
     let config = pki_files::path(cloud, "controller-manager.kubeconfig");
     let arguments = [
         "controller-manager".into(),
@@ -113,7 +113,7 @@ fn controller_manager(cloud: Cloud, programs: &Programs) -> Program {
     program("controller-manager", &programs.kube, arguments)
 }
 
-fn scheduler(cloud: Cloud, programs: &Programs) -> Program {
+fn scheduler(cloud: Cloud, programs: &Programs) -> Launch {
     let config = pki_files::path(cloud, "scheduler.kubeconfig");
     let arguments = [
         "scheduler".into(),
@@ -125,7 +125,7 @@ fn scheduler(cloud: Cloud, programs: &Programs) -> Program {
     program("scheduler", &programs.kube, arguments)
 }
 
-fn kubelet(cloud: Cloud, programs: &Programs) -> Result<Program, SandboxError> {
+fn kubelet(cloud: Cloud, programs: &Programs) -> Result<Launch, SandboxError> {
     let config = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -181,7 +181,7 @@ fn kubelet(cloud: Cloud, programs: &Programs) -> Result<Program, SandboxError> {
     Ok(program("kubelet", &programs.kube, arguments))
 }
 
-fn proxy(cloud: Cloud, programs: &Programs) -> Result<Program, SandboxError> {
+fn proxy(cloud: Cloud, programs: &Programs) -> Result<Launch, SandboxError> {
     let config = json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",

@@ -57,15 +57,15 @@ pub(super) fn ensure(cloud: Cloud) -> Result<(), SandboxError> {
     let users = USERS
         .into_iter()
         .chain([("kubelet", &*node_user, "system:nodes")]);
-    let mut tokens = String::new();
+    let mut tokens = Vec::new();
     for (file, user, group) in users {
         let token = pki::random_word()?;
-        tokens += &format!("{token},{user},{file},\"{group}\"\n");
+        tokens.push(format!("{token},{user},{file},\"{group}\"\n"));
         let url = cloud.api_url();
         let text = kubeconfig::with_token(cloud.name(), &url, authority.certificate(), &token);
         put(&format!("{file}.kubeconfig"), &text)?;
     }
-    put("tokens.csv", &tokens)?;
+    put("tokens.csv", &tokens.concat())?;
     put("complete", "")
 }
 

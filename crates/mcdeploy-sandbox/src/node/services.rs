@@ -12,7 +12,7 @@ use crate::{
     Cloud, SandboxError, azure_sas,
     cloud::REGISTRY_PORT,
     host, paths,
-    process::Program,
+    process::Launch,
     store_servers::{self, AZURE_ACCOUNT},
     world::World,
 };
@@ -25,7 +25,7 @@ const GCS_PORT: u16 = 80;
 const ACCESS_KEY: &str = "mcdeploy";
 
 /// The registry and the store.
-pub(super) fn programs(cloud: Cloud, programs: &Programs) -> Result<Vec<Program>, SandboxError> {
+pub(super) fn programs(cloud: Cloud, programs: &Programs) -> Result<Vec<Launch>, SandboxError> {
     let mut all = vec![registry(cloud)?];
     all.extend(store(cloud, programs)?);
     Ok(all)
@@ -154,7 +154,7 @@ fn store_port(cloud: Cloud) -> Option<u16> {
     }
 }
 
-fn registry(cloud: Cloud) -> Result<Program, SandboxError> {
+fn registry(cloud: Cloud) -> Result<Launch, SandboxError> {
     let data = paths::cloud(cloud).join("registry");
     let config = format!(
         "version: 0.1\nlog:\n  level: warn\n  accesslog:\n    disabled: true\n\
@@ -168,7 +168,7 @@ fn registry(cloud: Cloud) -> Result<Program, SandboxError> {
     Ok(program("registry", "docker-registry", arguments))
 }
 
-fn store(cloud: Cloud, programs: &Programs) -> Result<Option<Program>, SandboxError> {
+fn store(cloud: Cloud, programs: &Programs) -> Result<Option<Launch>, SandboxError> {
     let home = paths::cloud(cloud).join("store");
     let (data, sidecar) = (home.join("data"), home.join("sidecar"));
     let address = cloud.address();
