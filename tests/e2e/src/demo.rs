@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use tokio::task::JoinHandle;
 
 use crate::{
     clock,
@@ -69,6 +70,7 @@ pub async fn run(args: &Args) -> anyhow::Result<bool> {
         report: Report::default(),
         digits: Arc::new(Digits::read()?),
         serving: Serving::default(),
+        pss: None,
     };
     let watch = OperatorWatch::start();
     let outcome = tokio::select! {
@@ -76,6 +78,9 @@ pub async fn run(args: &Args) -> anyhow::Result<bool> {
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
     demo.report.operator_peak_rss_bytes = watch.stop().await;
+    if let Some(pss) = demo.pss.take() {
+        demo.report.sandbox_pss_bytes = pss.await.unwrap_or(0);
+    }
     if let Err(error) = &outcome {
         demo.report.error = Some(format!("{error:#}"));
     }
@@ -98,6 +103,8 @@ struct Demo {
     report: Report,
     digits: Arc<Digits>,
     serving: Serving,
+    /// Measures the sandbox's memory 30 s after it is up.
+    pss: Option<JoinHandle<u64>>,
 }
 
 impl Demo {
@@ -111,10 +118,10 @@ impl Demo {
             .await?;
         }
         self.sandbox.connect().await?;
-        let pss = tokio::spawn(async {
+        self.pss = Some(tokio::spawn(async {
             tokio::time::sleep(Duration::from_secs(30)).await;
             tokio::task::spawn_blocking(sandbox_pss).await.unwrap_or(0)
-        });
+        }));
         self.measure_help().await?;
         for version in ["v1", "v2", "v3"] {
             let title = format!("Push {version} to one store");
@@ -146,7 +153,6 @@ impl Demo {
         }
         self.finish_fleet(&load).await?;
         self.report.load = Counts::of(&load.stop().await);
-        self.report.sandbox_pss_bytes = pss.await.unwrap_or(0);
         Ok(())
     }
 
