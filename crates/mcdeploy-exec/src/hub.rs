@@ -7,7 +7,7 @@ use k8s_openapi::{
 use mcdeploy_api::{
     BackendRef, ModelRollout, ModelRolloutSpec, TrafficPolicy, TrafficPolicySpec, names,
 };
-use mcdeploy_cluster::{ApiObject, ClusterError};
+use mcdeploy_cluster::{ApiObject, ClusterError, Delete};
 use mcdeploy_plan::{DecideTraffic, RevisionRecord};
 
 use crate::{ExecError, Executor};
@@ -54,6 +54,23 @@ impl Executor<'_> {
         let mut object = TrafficPolicy::new(name, spec);
         object.metadata = self.owned(name);
         self.create(&object).await
+    }
+
+    pub(crate) async fn delete_rollout(&self, name: &str) -> Result<(), ExecError> {
+        let namespace = Some(self.namespace);
+        let hub = self.hub;
+        hub.delete::<ModelRollout>(namespace, name, Delete::default())
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn delete_record(&self, revision: &str) -> Result<(), ExecError> {
+        let name = names::revision_object_name(self.deployment, revision);
+        let namespace = Some(self.namespace);
+        let hub = self.hub;
+        hub.delete::<ControllerRevision>(namespace, &name, Delete::default())
+            .await?;
+        Ok(())
     }
 
     pub(crate) async fn decide_traffic(&self, decide: &DecideTraffic) -> Result<(), ExecError> {

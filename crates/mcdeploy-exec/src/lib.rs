@@ -92,7 +92,9 @@ impl Executor<'_> {
             match action {
                 Action::RecordRevision { .. }
                 | Action::CreateRollout { .. }
-                | Action::CreatePolicy { .. } => {
+                | Action::CreatePolicy { .. }
+                | Action::DeleteRollout { .. }
+                | Action::DeleteRecord { .. } => {
                     if !outcome.add(action, self.carry_out(action).await) {
                         return outcome;
                     }
@@ -151,6 +153,8 @@ impl Executor<'_> {
             }
             Action::CreateRollout { name, spec } => self.create_rollout(name, spec).await,
             Action::CreatePolicy { name } => self.create_policy(name).await,
+            Action::DeleteRollout { name } => self.delete_rollout(name).await,
+            Action::DeleteRecord { revision } => self.delete_record(revision).await,
             Action::StartTransfer(start) => self.start_transfer(start).await,
             Action::DeleteTransfer { cluster, name } => self.delete_transfer(cluster, name).await,
             Action::ApplyRevision {
@@ -172,9 +176,11 @@ impl Outcome {
         let revision = match action {
             Action::ApplyRevision { revision, .. }
             | Action::DeleteRevision { revision, .. }
+            | Action::DeleteRecord { revision }
             | Action::RecordRevision { revision, .. } => Some(revision.clone()),
             Action::CreateRollout { .. }
             | Action::CreatePolicy { .. }
+            | Action::DeleteRollout { .. }
             | Action::StartTransfer(_)
             | Action::DeleteTransfer { .. }
             | Action::DecideTraffic(_)

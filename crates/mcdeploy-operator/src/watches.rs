@@ -17,9 +17,10 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Resource,
+    core::PartialObjectMeta,
     runtime::{
         WatchStreamExt as _,
-        watcher::{self, Event, metadata_watcher},
+        watcher::{self, Event, watcher},
     },
 };
 use mcdeploy_api::{
@@ -36,7 +37,8 @@ pub(crate) async fn hub(ctx: &Arc<Context>, cancel: &CancellationToken) {
     let client = ctx.hub.kube();
     let config = ClusterClient::watch_config;
     let queues = &ctx.queues;
-    let secrets = Api::<Secret>::namespaced(client.clone(), &ctx.settings.namespace);
+    let secrets =
+        Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), &ctx.settings.namespace);
     let members = watch(all::<MemberCluster>(client), config(), |meta| {
         queues.members.add(name(meta));
         ctx.wake_deployments();
@@ -89,13 +91,13 @@ pub(crate) async fn member(
         ctx.wake_deployment_of(meta);
     });
     let jobs = watch(
-        Api::<Job>::namespaced(kube.clone(), system),
+        Api::<PartialObjectMeta<Job>>::namespaced(kube.clone(), system),
         config(),
         |_| {
             ctx.wake_deployments();
         },
     );
-    let services = Api::<Service>::namespaced(kube.clone(), system);
+    let services = Api::<PartialObjectMeta<Service>>::namespaced(kube.clone(), system);
     let gateway = watch(services, ClusterClient::watch_config(), |meta| {
         if name(meta) == names::GATEWAY_SERVICE {
             ctx.queues.members.add(cluster.clone());
@@ -113,8 +115,12 @@ pub(crate) async fn member(
 
 /// Calls `changed` for every object that is there, appears, changes or goes. Never ends:
 /// a watch that fails is begun anew, later each time.
-async fn watch<K: ApiObject>(api: Api<K>, config: watcher::Config, changed: impl Fn(&ObjectMeta)) {
-    let mut events = pin!(metadata_watcher(api, config).default_backoff());
+async fn watch<K: ApiObject>(
+    api: Api<PartialObjectMeta<K>>,
+    config: watcher::Config,
+    changed: impl Fn(&ObjectMeta),
+) {
+    let mut events = pin!(watcher(api, config).default_backoff());
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Apply(object) | Event::Delete(object) | Event::InitApply(object)) => {
@@ -131,13 +137,13 @@ async fn watch<K: ApiObject>(api: Api<K>, config: watcher::Config, changed: impl
 
 fn all<K: Resource<DynamicType = (), Scope = ClusterResourceScope>>(
     client: &kube::Client,
-) -> Api<K> {
+) -> Api<PartialObjectMeta<K>> {
     Api::all(client.clone())
 }
 
 fn all_namespaces<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(
     client: &kube::Client,
-) -> Api<K> {
+) -> Api<PartialObjectMeta<K>> {
     Api::all(client.clone())
 }
 

@@ -6,7 +6,7 @@ use mcdeploy_api::{
 };
 
 use crate::{
-    Invalid, RevisionRecord, World, rollout, traffic,
+    Invalid, RevisionRecord, World, history, rollout, traffic,
     validate::{Valid, validate},
 };
 
@@ -65,6 +65,16 @@ pub enum Action {
         /// Named like the deployment.
         name: String,
     },
+    /// Forget a rollout that is closed and long ago.
+    DeleteRollout {
+        /// Its name.
+        name: String,
+    },
+    /// Forget the input of a revision that no cluster may need.
+    DeleteRecord {
+        /// Id of the revision.
+        revision: String,
+    },
     /// Start a Job that copies the target's version between two stores.
     StartTransfer(StartTransfer),
     /// Remove a Job that ended, with its credentials.
@@ -108,6 +118,8 @@ impl Action {
             Self::RecordRevision { .. }
             | Self::CreateRollout { .. }
             | Self::CreatePolicy { .. }
+            | Self::DeleteRollout { .. }
+            | Self::DeleteRecord { .. }
             | Self::DecideTraffic(_) => None,
             Self::StartTransfer(StartTransfer { cluster, .. })
             | Self::DeleteTransfer { cluster, .. }
@@ -123,6 +135,8 @@ impl Action {
             Self::RecordRevision { .. } => "record_revision",
             Self::CreateRollout { .. } => "create_rollout",
             Self::CreatePolicy { .. } => "create_policy",
+            Self::DeleteRollout { .. } => "delete_rollout",
+            Self::DeleteRecord { .. } => "delete_record",
             Self::StartTransfer(_) => "start_transfer",
             Self::DeleteTransfer { .. } => "delete_transfer",
             Self::ApplyRevision { .. } => "apply_revision",
@@ -203,6 +217,7 @@ pub fn plan(world: &World) -> Plan {
         }
     };
     let mut actions = records(world, &valid);
+    actions.extend(history::forget(world, &valid));
     let judged = rollout::judge_all(world, &valid);
     let mut raises = Vec::new();
     let mut steps = Vec::new();

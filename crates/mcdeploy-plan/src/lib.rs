@@ -13,6 +13,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod decide;
+mod history;
 mod memory;
 mod placement;
 mod replication;

@@ -359,7 +359,7 @@ fn step(step: &Step) -> RolloutStep {
 }
 
 /// Complete, or superseded already: the record is closed.
-fn finished(status: &ModelRolloutStatus) -> bool {
+pub(crate) fn finished(status: &ModelRolloutStatus) -> bool {
     status.conditions.iter().any(|condition| {
         let done = condition.type_ == ConditionType::Complete.as_str();
         let replaced = condition.type_ == ConditionType::Superseded.as_str();
@@ -374,6 +374,8 @@ fn policy(world: &World, plan: &Plan, placed: &[String]) -> Option<TrafficPolicy
         Action::RecordRevision { .. }
         | Action::CreateRollout { .. }
         | Action::CreatePolicy { .. }
+        | Action::DeleteRollout { .. }
+        | Action::DeleteRecord { .. }
         | Action::StartTransfer(_)
         | Action::DeleteTransfer { .. }
         | Action::ApplyRevision { .. }
@@ -395,6 +397,8 @@ fn policy(world: &World, plan: &Plan, placed: &[String]) -> Option<TrafficPolicy
         Action::RecordRevision { .. }
         | Action::CreateRollout { .. }
         | Action::CreatePolicy { .. }
+        | Action::DeleteRollout { .. }
+        | Action::DeleteRecord { .. }
         | Action::StartTransfer(_)
         | Action::DeleteTransfer { .. }
         | Action::ApplyRevision { .. }

@@ -173,6 +173,27 @@ proptest! {
 }
 
 #[test]
+fn the_past_is_bounded_and_what_serves_is_remembered() {
+    let mut sim = start();
+    let _ = sim.settle(100);
+    let only_aws = ["aws".to_owned()];
+    for round in 0..40 {
+        sim.rollout(&format!("v{}", 2 + round % 3), Some(&only_aws));
+        let last = sim.settle(100);
+        assert!(last.is_settled(), "{last:?}");
+    }
+    assert_eq!(sim.world.rollouts.len(), 10);
+    for view in sim.truth.values() {
+        for revision in view.revisions.keys() {
+            assert!(
+                sim.world.records.contains_key(revision),
+                "{revision} is forgotten"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_crash_after_any_effect_ends_in_the_same_state() {
     let story = |crash: Option<usize>| {
         let mut sim = start();

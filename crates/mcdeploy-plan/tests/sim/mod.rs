@@ -292,6 +292,12 @@ impl Sim {
                     status: TrafficPolicyStatus::default(),
                 });
             }
+            Action::DeleteRollout { name } => {
+                self.world.rollouts.retain(|rollout| rollout.name != *name);
+            }
+            Action::DeleteRecord { revision } => {
+                self.world.records.remove(revision);
+            }
             Action::StartTransfer(start) => {
                 let view = self.truth.get_mut(&start.cluster).unwrap();
                 view.transfers.push(TransferFacts {
@@ -403,6 +409,10 @@ impl Sim {
                 let copy = (before.members[cluster].store.clone(), version);
                 assert_eq!(self.copies.get(&copy), Some(&ReplicaState::Verified));
             }
+            Action::DeleteRecord { revision } => {
+                let mut views = self.truth.values();
+                assert!(!views.any(|view| view.revisions.contains_key(revision)));
+            }
             Action::DeleteRevision { cluster, revision } => {
                 let view = &self.truth[cluster];
                 let mut routes = view.snapshot.iter().flat_map(|s| &s.spec.revisions);
@@ -411,6 +421,7 @@ impl Sim {
             Action::RecordRevision { .. }
             | Action::CreateRollout { .. }
             | Action::CreatePolicy { .. }
+            | Action::DeleteRollout { .. }
             | Action::StartTransfer(_)
             | Action::DeleteTransfer { .. }
             | Action::DecideTraffic(_) => {}
@@ -495,6 +506,8 @@ impl Sim {
                 format!("hub: rollout {name} to {} in [{waves}]", spec.to_version)
             }
             Action::CreatePolicy { name } => format!("hub: policy {name}"),
+            Action::DeleteRollout { name } => format!("hub: forget rollout {name}"),
+            Action::DeleteRecord { revision } => format!("hub: forget {}", self.name(revision)),
             Action::StartTransfer(start) => format!(
                 "{}: transfer {} from {} to {}",
                 start.cluster, start.record.version, start.source, start.target
