@@ -8,7 +8,7 @@ use mcdeploy_cluster::ClusterError;
 pub enum ExecError {
     /// The cluster refused or did not answer.
     #[error(transparent)]
-    Cluster(#[from] ClusterError),
+    Cluster(Box<ClusterError>),
     /// The plan names a cluster that there is no client for.
     #[error("no client of member cluster {cluster:?}")]
     FindCluster {
@@ -27,6 +27,12 @@ pub enum ExecError {
         /// The store.
         store: String,
     },
+}
+
+impl From<ClusterError> for ExecError {
+    fn from(error: ClusterError) -> Self {
+        Self::Cluster(Box::new(error))
+    }
 }
 
 impl ExecError {

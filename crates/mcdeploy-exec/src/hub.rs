@@ -90,8 +90,8 @@ impl Executor<'_> {
     /// What is there already was made by an earlier try, and never changes.
     async fn create<K: ApiObject>(&self, object: &K) -> Result<(), ExecError> {
         match self.hub.create(object, MANAGER).await {
-            Ok(_) => Ok(()),
-            Err(ClusterError::Conflict {
+            Ok(_)
+            | Err(ClusterError::Conflict {
                 already_exists: true,
                 ..
             }) => Ok(()),

@@ -13,7 +13,7 @@ use crate::{clock, context::Context, lead::Classified, stores};
 /// Longest time for a check: open, list, put once, look, read.
 const CHECK: Duration = Duration::from_secs(10);
 /// Next check of a store that is well, and of one that is not.
-const AGAIN: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(5));
+const AGAIN: (Duration, Duration) = (Duration::from_mins(1), Duration::from_secs(5));
 
 /// Why a look at an `ArtifactStore` failed.
 #[derive(Debug, thiserror::Error)]

@@ -27,7 +27,7 @@ use crate::{
 /// Name of the Lease.
 const LEASE: &str = "mcdeploy-operator";
 /// Longest time for one look.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_mins(1);
 /// Workers per kind.
 const WORKERS: usize = 4;
 
@@ -73,7 +73,7 @@ pub async fn run(
             let fence: Fence = Arc::new(move |_| ask.term() == Some(term));
             let stop = cancel.child_token();
             let leading = lead_with(&settings, &hub, term, fence, &metrics, stop.clone());
-            let mut leading = std::pin::pin!(leading);
+            let mut leading = Box::pin(leading);
             tokio::select! {
                 done = &mut leading => done?,
                 () = handle.lost(term) => {
@@ -122,7 +122,7 @@ pub async fn lead(
     cancel: CancellationToken,
 ) -> Result<(), RunError> {
     let (metrics, _) = Metrics::new();
-    lead_with(&settings, &hub, term, fence, &metrics, cancel).await
+    Box::pin(lead_with(&settings, &hub, term, fence, &metrics, cancel)).await
 }
 
 async fn lead_with(

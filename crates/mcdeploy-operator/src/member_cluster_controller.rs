@@ -112,18 +112,17 @@ async fn client(
         return Ok(Ok(client));
     }
     let text = String::from_utf8_lossy(&text.0).into_owned();
-    let made = parse_kubeconfig(&text)
-        .map_err(|why| ClusterError::Kubeconfig {
+    let settings = ClientSettings {
+        deadline: ctx.settings.pace.member_deadline,
+        ..ClientSettings::default()
+    };
+    let made = match parse_kubeconfig(&text) {
+        Ok(config) => ClusterClient::new(name, config, settings),
+        Err(why) => Err(ClusterError::Kubeconfig {
             cluster: name.to_owned(),
             why,
-        })
-        .and_then(|config| {
-            let settings = ClientSettings {
-                deadline: ctx.settings.pace.member_deadline,
-                ..ClientSettings::default()
-            };
-            ClusterClient::new(name, config, settings)
-        });
+        }),
+    };
     let client = match made {
         Ok(client) => client.with_fence(Arc::clone(&ctx.fence)),
         Err(error) => return Ok(Err(Unseen::from(&error))),

@@ -28,7 +28,7 @@ const FIRST_LOOKS: Duration = Duration::from_millis(100);
 pub(crate) enum Error {
     /// The hub did not answer, or refused.
     #[error(transparent)]
-    Hub(#[from] ClusterError),
+    Hub(Box<ClusterError>),
     /// A record in the hub is not one of ours.
     #[error("read revision record {name:?}")]
     ReadRecord {
@@ -36,6 +36,12 @@ pub(crate) enum Error {
         #[source]
         source: serde_json::Error,
     },
+}
+
+impl From<ClusterError> for Error {
+    fn from(error: ClusterError) -> Self {
+        Self::Hub(Box::new(error))
+    }
 }
 
 impl Classified for Error {

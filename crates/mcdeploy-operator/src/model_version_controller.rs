@@ -12,7 +12,7 @@ use crate::{clock, context::Context, lead::Classified, stores};
 /// A look at a copy is good for this long, here.
 const MAX_AGE: Duration = Duration::from_secs(20);
 /// Next look at a version that is whole everywhere, and at one that is not.
-const AGAIN: (Duration, Duration) = (Duration::from_secs(300), Duration::from_secs(10));
+const AGAIN: (Duration, Duration) = (Duration::from_mins(5), Duration::from_secs(10));
 
 /// Why a look at a `ModelVersion` failed.
 #[derive(Debug, thiserror::Error)]

@@ -23,9 +23,12 @@ const FAILED_LOOK: Duration = Duration::from_secs(5);
 /// Opened stores, and what was last seen in them.
 pub(crate) struct Stores {
     open: OpenStore,
-    opened: Mutex<HashMap<String, (String, Arc<dyn Store>)>>,
+    /// By name, with the version of spec and credentials that each was opened with.
+    opened: Mutex<HashMap<String, Opened>>,
     looked: Mutex<HashMap<(String, Sha256Digest), Looked>>,
 }
+
+type Opened = (String, Arc<dyn Store>);
 
 #[derive(Clone)]
 struct Looked {

@@ -66,11 +66,9 @@ pub(crate) async fn hub(ctx: &Arc<Context>, cancel: &CancellationToken) {
         ctx.wake_members();
         ctx.wake_stores();
     });
-    cancel
-        .run_until_cancelled(async {
-            tokio::join!(members, stores, versions, deployments, policies, secrets)
-        })
-        .await;
+    let all =
+        Box::pin(async { tokio::join!(members, stores, versions, deployments, policies, secrets) });
+    cancel.run_until_cancelled(all).await;
 }
 
 /// Watches one member cluster until cancelled.

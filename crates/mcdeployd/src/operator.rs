@@ -67,6 +67,6 @@ pub(crate) async fn run(args: Args, cancel: CancellationToken) -> anyhow::Result
         pace: Pace::default(),
         open_store: store_opener(),
     };
-    mcdeploy_operator::run(settings, hub, cancel).await?;
+    Box::pin(mcdeploy_operator::run(settings, hub, cancel)).await?;
     Ok(())
 }

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// A look at a copy is good for this long while a rollout is under way, and otherwise.
-const COPY_AGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const COPY_AGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
 
 /// `None`: the first look at a member cluster is not finished.
 pub(super) async fn observe(
@@ -105,7 +105,7 @@ async fn look(
     };
     let (sight, client) = match ctx.members.client(&name) {
         Err(why) => (unseen(why), None),
-        Ok(client) => match view::view(&client, what).await {
+        Ok(client) => match Box::pin(view::view(&client, what)).await {
             Ok(view) => (Sight::Seen(Box::new(view)), Some(client)),
             Err(error) => {
                 lost_contact(ctx, &name, &error);
