@@ -83,21 +83,28 @@ locals {
     Resource = [arn]
   }]
 
-  # Objects of versions, manifests and the probe: everything in the bucket, nothing beside.
+  # The object that the operator puts once, to see that putting works.
+  check_key = ".mcdeploy/check"
+
   operator_statements = concat(
     [
       {
         Sid      = "FindVersions"
         Effect   = "Allow"
-        Action   = ["s3:GetBucketLocation", "s3:ListBucket"]
+        Action   = ["s3:ListBucket"]
         Resource = [var.bucket_arn]
       },
       {
-        # Reads metadata and manifests; writes the small object that proves the right to write.
         Sid      = "VerifyVersions"
         Effect   = "Allow"
-        Action   = ["s3:GetObject", "s3:GetObjectAttributes", "s3:PutObject"]
+        Action   = ["s3:GetObject"]
         Resource = ["${var.bucket_arn}/*"]
+      },
+      {
+        Sid      = "ProveWriting"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject"]
+        Resource = ["${var.bucket_arn}/${local.check_key}"]
       },
     ],
     [for arns in length(var.repository_arns) == 0 ? [] : [var.repository_arns] : {
@@ -120,19 +127,14 @@ locals {
       {
         Sid      = "ListVersions"
         Effect   = "Allow"
-        Action   = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"]
+        Action   = ["s3:ListBucket"]
         Resource = [var.bucket_arn]
       },
       {
-        Sid    = "CopyVersions"
-        Effect = "Allow"
-        Action = [
-          "s3:AbortMultipartUpload",
-          "s3:GetObject",
-          "s3:GetObjectAttributes",
-          "s3:ListMultipartUploadParts",
-          "s3:PutObject",
-        ]
+        # Deletes its own claim, and what a torn copy left; old versions stay for a while.
+        Sid      = "CopyVersions"
+        Effect   = "Allow"
+        Action   = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
         Resource = ["${var.bucket_arn}/*"]
       },
     ],
@@ -153,7 +155,7 @@ locals {
       {
         Sid      = "ReadOnePrefix"
         Effect   = "Allow"
-        Action   = ["s3:GetObject", "s3:GetObjectAttributes"]
+        Action   = ["s3:GetObject"]
         Resource = ["${var.bucket_arn}/${var.model_prefix}*"]
       },
     ],

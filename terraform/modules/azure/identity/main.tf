@@ -42,17 +42,22 @@ locals {
 
   blobs = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
   data_actions = {
-    # Reads metadata and manifests; writes the small object that proves the right to write.
     operator = ["${local.blobs}/read", "${local.blobs}/write"]
-    transfer = ["${local.blobs}/read", "${local.blobs}/write", "${local.blobs}/add/action"]
+    # Deletes its own claim, and what a torn copy left; old versions stay for a while.
+    transfer = ["${local.blobs}/read", "${local.blobs}/write", "${local.blobs}/delete"]
     models   = ["${local.blobs}/read"]
   }
 
-  # Reading and listing, each limited to the one prefix.
-  one_prefix = join(" AND ", [
-    "(!(ActionMatches{'${local.blobs}/read'} AND NOT SubOperationMatches{'Blob.List'}) OR @Resource[${local.blobs}:path] StringStartsWith '${var.model_prefix}')",
-    "(!(ActionMatches{'${local.blobs}/read'} AND SubOperationMatches{'Blob.List'}) OR @Request[${local.blobs}:prefix] StringStartsWith '${var.model_prefix}')",
-  ])
+  conditions = {
+    # Writes only the object that it puts once, to see that putting works.
+    operator = "(!(ActionMatches{'${local.blobs}/write'}) OR @Resource[${local.blobs}:path] StringEquals '.mcdeploy/check')"
+    transfer = null
+    # Reading and listing, each limited to the one prefix.
+    models = join(" AND ", [
+      "(!(ActionMatches{'${local.blobs}/read'} AND NOT SubOperationMatches{'Blob.List'}) OR @Resource[${local.blobs}:path] StringStartsWith '${var.model_prefix}')",
+      "(!(ActionMatches{'${local.blobs}/read'} AND SubOperationMatches{'Blob.List'}) OR @Request[${local.blobs}:prefix] StringStartsWith '${var.model_prefix}')",
+    ])
+  }
 }
 
 resource "azurerm_user_assigned_identity" "this" {
@@ -84,7 +89,6 @@ resource "azurerm_role_definition" "blobs" {
   assignable_scopes = [var.container_id]
 
   permissions {
-    actions      = ["Microsoft.Storage/storageAccounts/blobServices/containers/read"]
     data_actions = each.value
   }
 }
@@ -96,8 +100,8 @@ resource "azurerm_role_assignment" "blobs" {
   role_definition_id = azurerm_role_definition.blobs[each.key].role_definition_resource_id
   principal_id       = azurerm_user_assigned_identity.this[each.key].principal_id
   principal_type     = "ServicePrincipal"
-  condition_version  = each.key == "models" ? "2.0" : null
-  condition          = each.key == "models" ? local.one_prefix : null
+  condition_version  = local.conditions[each.key] == null ? null : "2.0"
+  condition          = local.conditions[each.key]
 }
 
 resource "azurerm_role_definition" "clusters" {

@@ -43,9 +43,9 @@ locals {
   }
 
   bucket_permissions = {
-    # Reads metadata and manifests; writes the small object that proves the right to write.
-    operator = ["storage.buckets.get", "storage.objects.create", "storage.objects.get", "storage.objects.list"]
-    transfer = ["storage.buckets.get", "storage.objects.create", "storage.objects.get", "storage.objects.list"]
+    operator = ["storage.objects.get", "storage.objects.list"]
+    # Deletes its own claim, and what a torn copy left; old versions stay for a while.
+    transfer = ["storage.objects.create", "storage.objects.delete", "storage.objects.get", "storage.objects.list"]
     models   = ["storage.objects.get", "storage.objects.list"]
   }
 
@@ -125,6 +125,26 @@ resource "google_storage_bucket_iam_member" "this" {
       description = "Only objects below ${var.model_prefix}"
       expression  = condition.value
     }
+  }
+}
+
+# The operator writes only the object that it puts once, to see that putting works.
+resource "google_project_iam_custom_role" "check" {
+  project     = var.project_id
+  role_id     = replace("mcdeploy_${local.base}_bucket_check", "-", "_")
+  title       = "mcdeploy operator of ${local.base}, on one object"
+  permissions = ["storage.objects.create"]
+}
+
+resource "google_storage_bucket_iam_member" "check" {
+  bucket = var.bucket
+  role   = google_project_iam_custom_role.check.id
+  member = "serviceAccount:${google_service_account.this["operator"].email}"
+
+  condition {
+    title       = "one-object"
+    description = "Only .mcdeploy/check"
+    expression  = "resource.name == 'projects/_/buckets/${var.bucket}/objects/.mcdeploy/check'"
   }
 }
 

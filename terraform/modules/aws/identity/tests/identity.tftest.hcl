@@ -74,7 +74,7 @@ run "models_read_one_prefix_and_write_nothing" {
   command = apply
 
   assert {
-    condition     = flatten([for statement in jsondecode(aws_iam_role_policy.this["models"].policy).Statement : statement.Action]) == ["s3:ListBucket", "s3:GetObject", "s3:GetObjectAttributes"]
+    condition     = flatten([for statement in jsondecode(aws_iam_role_policy.this["models"].policy).Statement : statement.Action]) == ["s3:ListBucket", "s3:GetObject"]
     error_message = "model pods only list and read"
   }
   assert {
@@ -84,6 +84,15 @@ run "models_read_one_prefix_and_write_nothing" {
   assert {
     condition     = jsondecode(aws_iam_role_policy.this["models"].policy).Statement[0].Condition.StringLike["s3:prefix"] == ["digits/*"]
     error_message = "model pods list one prefix"
+  }
+}
+
+run "operator_writes_one_object_only" {
+  command = apply
+
+  assert {
+    condition     = join(" ", flatten([for statement in jsondecode(aws_iam_role_policy.this["operator"].policy).Statement : statement.Resource if contains(statement.Action, "s3:PutObject")])) == "arn:aws:s3:::shop-prod-models/.mcdeploy/check"
+    error_message = "the operator carries decisions, never object bytes"
   }
 }
 

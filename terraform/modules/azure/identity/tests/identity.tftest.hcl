@@ -62,6 +62,15 @@ run "models_read_one_prefix_and_write_nothing" {
   }
 }
 
+run "operator_writes_one_object_only" {
+  command = apply
+
+  assert {
+    condition     = strcontains(azurerm_role_assignment.blobs["operator"].condition, "StringEquals '.mcdeploy/check'") && azurerm_role_assignment.blobs["transfer"].condition == null
+    error_message = "the operator carries decisions, never object bytes"
+  }
+}
+
 run "no_role_has_a_star_action" {
   command = apply
 

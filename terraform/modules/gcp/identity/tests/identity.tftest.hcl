@@ -80,6 +80,15 @@ run "models_read_one_prefix_and_write_nothing" {
   }
 }
 
+run "operator_writes_one_object_only" {
+  command = apply
+
+  assert {
+    condition     = google_project_iam_custom_role.bucket["operator"].permissions == toset(["storage.objects.get", "storage.objects.list"]) && google_storage_bucket_iam_member.check.condition[0].expression == "resource.name == 'projects/_/buckets/shop-prod-1-shop-prod-models/objects/.mcdeploy/check'"
+    error_message = "the operator carries decisions, never object bytes"
+  }
+}
+
 run "no_role_has_a_star" {
   command = apply
 
