@@ -18,7 +18,7 @@ use mcdeploy_gateway::{Config, Source};
 use reqwest::{Client, Method, Response, StatusCode};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
     time::{Instant, sleep},
@@ -74,6 +74,12 @@ impl Lone {
 
     async fn get(&self, path: &str) -> Response {
         self.client.get(self.url(path)).send().await.unwrap()
+    }
+
+    async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.admin);
+        let response = self.client.get(url).send().await.unwrap();
+        response.text().await.unwrap()
     }
 
     async fn post(&self, body: impl Into<reqwest::Body>) -> Response {
@@ -319,30 +325,36 @@ async fn a_gateway_that_drains_ends_what_it_began() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_takes_its_request_along() {
+    let pod = Pod::start().await;
+    pod.slow(Duration::from_secs(20));
+    let lone = Lone::start(pod.link.address(), config("aws"), |_| {}).await;
+    let mut stream = TcpStream::connect(lone.address).await.unwrap();
+    let request = "POST /v2/models/digits/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    sleep(Duration::from_millis(100)).await;
+    drop(stream);
+    let start = Instant::now();
+    while !lone.metrics().await.contains("client_gone_total 1") {
+        assert!(start.elapsed() < Duration::from_secs(5), "not noticed");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
 async fn clients_cannot_make_new_metrics() {
     let pod = Pod::start().await;
     let lone = Lone::start(pod.link.address(), config("aws"), |_| {}).await;
-    let metrics = async || {
-        let url = format!("http://{}/metrics", lone.admin);
-        lone.client
-            .get(url)
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap()
-    };
     lone.get("/v2/models/x/infer").await;
     lone.get("/v2/models/digits/versions/x/infer").await;
     lone.post("x").await;
-    let lines = metrics().await.lines().count();
+    let lines = lone.metrics().await.lines().count();
     for i in 0..100 {
         lone.get(&format!("/v2/models/x{i}/infer")).await;
         lone.get(&format!("/v2/models/digits/versions/x{i}/infer"))
             .await;
     }
-    let after = metrics().await;
+    let after = lone.metrics().await;
     assert_eq!(after.lines().count(), lines, "{after}");
     assert!(
         after.contains("mcdeploy_gateway_epoch_seq{model=\"digits\"} 1"),
