@@ -316,29 +316,42 @@ pub(crate) struct GetArgs {
 #[command(after_help = "Examples:
   mcdeploy clusters add aws-1 --member-context eks-1 --provider aws --region us-east-1 --store aws
   mcdeploy clusters add lab --member-kubeconfig lab.yaml --provider onprem --region lab --store lab
+  mcdeploy clusters add -f fleet.json --dry-run
+  terraform output -json mcdeploy | mcdeploy clusters add -f -
 
 In the member, a token of the chart's ServiceAccount is made and nothing else. In the hub,
 a Secret gets a kubeconfig with that token (no exec, no file paths), and the MemberCluster
 is applied. Run the same again before the token ends.")]
 pub(crate) struct ClustersAddArgs {
     /// Name of the member cluster, as `member.cluster` of its chart says
-    #[arg(value_name = "NAME")]
-    pub(crate) name: String,
+    #[arg(value_name = "NAME", required_unless_present = "file")]
+    pub(crate) name: Option<String>,
+    /// Add every cluster and store of an inventory in JSON; - reads standard input
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["name", "provider", "region", "store", "ingress", "server", "member_context"]
+    )]
+    pub(crate) file: Option<PathBuf>,
+    /// Check the inventory, show what would be done, and do nothing; needs no hub
+    #[arg(long, requires = "file")]
+    pub(crate) dry_run: bool,
     /// Kubeconfig of the member [default: KUBECONFIG, then ~/.kube/config]
-    #[arg(long, value_name = "FILE", required_unless_present = "member_context")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["member_context", "file"])]
     pub(crate) member_kubeconfig: Option<PathBuf>,
     /// Context of the member's kubeconfig [default: its current one]
     #[arg(long, value_name = "NAME")]
     pub(crate) member_context: Option<String>,
     /// Cloud that the cluster runs at: aws, azure, gcp, onprem
-    #[arg(long, value_name = "CLOUD", value_parser = parse_cloud)]
-    pub(crate) provider: Provider,
+    #[arg(long, value_name = "CLOUD", value_parser = parse_cloud, required_unless_present = "file")]
+    pub(crate) provider: Option<Provider>,
     /// Region, in the provider's own spelling
-    #[arg(long, value_name = "REGION")]
-    pub(crate) region: String,
+    #[arg(long, value_name = "REGION", required_unless_present = "file")]
+    pub(crate) region: Option<String>,
     /// ArtifactStore that the cluster's pods read models from
-    #[arg(long, value_name = "NAME")]
-    pub(crate) store: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "file")]
+    pub(crate) store: Option<String>,
     /// Where the gateway answers, when its Service's own address does not do
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) ingress: Option<String>,

@@ -2,7 +2,7 @@
 //! (`MCDEPLOY_*`) are read with the flags, in [`crate::args`]; `KUBECONFIG` is read by
 //! the Kubernetes client.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, os::unix::fs::MetadataExt};
 
 /// What the process finds around it.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +24,9 @@ impl Environment {
     /// Reads all of it.
     pub(crate) fn read() -> Self {
         let smart = variable("TERM").is_none_or(|term| term != "dumb");
-        let user = variable("USER").or_else(|| variable("LOGNAME"));
+        let user = variable("USER")
+            .or_else(|| variable("LOGNAME"))
+            .or_else(own_name);
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
             .ok()
             .map(|name| name.trim().to_owned())
@@ -42,6 +44,17 @@ impl Environment {
             stderr_is_terminal: smart && std::io::stderr().is_terminal(),
         }
     }
+}
+
+/// Name of the user that the process runs as; pipelines often set no `USER`.
+fn own_name() -> Option<String> {
+    let uid = std::fs::metadata("/proc/self").ok()?.uid().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let mut entries = users
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>());
+    let own = entries.find(|fields| fields.get(2) == Some(&uid.as_str()))?;
+    own.first().map(|&name| name.to_owned())
 }
 
 #[expect(

@@ -328,7 +328,12 @@ pub(crate) async fn load_config(
         .await
         .map_err(|error| {
             let text = format!("cannot use the kubeconfig: {}", chain(&error));
-            wrong(text).hint(format!("it has the contexts: {}", contexts.join(", ")))
+            match contexts.as_slice() {
+                [] => wrong(text).hint("it has no context at all"),
+                contexts => {
+                    wrong(text).hint(format!("it has the contexts: {}", contexts.join(", ")))
+                }
+            }
         })
 }
 

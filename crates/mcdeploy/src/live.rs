@@ -47,7 +47,8 @@ impl<'a> Live<'a> {
             }
             bar.set_message(lines.join("\n"));
             bar.tick();
-        } else {
+        } else if rows.iter().any(|row| row.wave.is_some()) {
+            // Before the operator took it up, the rows are about what was before.
             for row in rows {
                 let before = self.last.iter().find(|old| old.cluster == row.cluster);
                 let same = before.is_some_and(|old| tree::change_key(old) == tree::change_key(row));

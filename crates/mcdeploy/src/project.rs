@@ -113,7 +113,9 @@ impl Found {
     /// The directory of a version's directories.
     pub(crate) fn dir(&self) -> Option<PathBuf> {
         let base = self.path.parent().unwrap_or(Path::new("."));
-        self.project.dir.as_ref().map(|dir| base.join(dir))
+        let dir = self.project.dir.as_ref()?;
+        // Without the "." of "./models", which reads badly in messages.
+        Some(base.join(dir).components().collect())
     }
 }
 

@@ -242,7 +242,12 @@ fn row(
     status: Option<&ClusterStatus>,
 ) -> Row {
     let of_step = step.map(|step| (step.reason.clone(), step.message.clone()));
-    let of_status = || status.map(|row| (row.reason.clone(), row.message.clone()));
+    // Before the first step the row is about what served before.
+    let is_outside = wave.is_none();
+    let of_status = || {
+        let row = status.filter(|_| is_outside)?;
+        Some((row.reason.clone(), row.message.clone()))
+    };
     let pending = || (Reason::Pending.to_string(), String::new());
     let (reason, message) = of_step.or_else(of_status).unwrap_or_else(pending);
     let lost = status.is_some_and(|row| row.reachable == Ternary::Unknown);

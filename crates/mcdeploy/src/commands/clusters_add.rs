@@ -1,5 +1,7 @@
 //! `mcdeploy clusters add`: makes a member cluster known to the hub.
 
+mod fleet;
+
 use kube::ResourceExt;
 use mcdeploy_api::{ArtifactStore, ErrorClass};
 use mcdeploy_cluster::{
@@ -17,48 +19,80 @@ use crate::{
     printer::Printer,
 };
 
-/// Mints a token in the member and applies Secret and `MemberCluster` in the hub.
+/// Adds one cluster, or those of an inventory.
 pub(crate) async fn clusters_add(
     args: &ClustersAddArgs,
     printer: &Printer,
 ) -> anyhow::Result<ExitStatus> {
+    let ClustersAddArgs {
+        name,
+        provider,
+        region,
+        store,
+        ..
+    } = args;
+    match (&args.file, name, provider, region, store) {
+        (Some(file), ..) => Box::pin(fleet::fleet(file, args, printer)).await,
+        (None, Some(name), Some(provider), Some(region), Some(store)) => {
+            let request = MemberRegistration {
+                name: name.clone(),
+                provider: *provider,
+                region: region.clone(),
+                artifact_store: store.clone(),
+                ingress: args.ingress.clone(),
+                server: args.server.clone(),
+                token_lifetime: args.token_lifetime.unsigned_abs(),
+            };
+            one(args, &request, printer).await
+        }
+        (None, ..) => Err(Failure::new(
+            ExitStatus::Usage,
+            "name the cluster with its --provider, --region and --store, or an inventory with -f",
+        )
+        .into()),
+    }
+}
+
+async fn one(
+    args: &ClustersAddArgs,
+    request: &MemberRegistration,
+    printer: &Printer,
+) -> anyhow::Result<ExitStatus> {
     // Says at once when the hub is away, before the member is asked.
     let hub = Hub::connect(&args.hub).await?;
-    check_store(args, &hub).await?;
-    let hub_client = client("the hub", hub_config(&args.hub).await?)?;
-    let member_config = load_config(
-        args.member_kubeconfig.as_deref(),
-        args.member_context.as_deref(),
-        "--member-kubeconfig",
-    )
-    .await?;
-    let member = client(&args.name, member_config)?;
-    let request = MemberRegistration {
-        name: args.name.clone(),
-        provider: args.provider,
-        region: args.region.clone(),
-        artifact_store: args.store.clone(),
-        ingress: args.ingress.clone(),
-        server: args.server.clone(),
-        token_lifetime: args.token_lifetime.unsigned_abs(),
-    };
-    let work = Box::pin(register_member(&hub_client, &member, &request));
-    let registered = work.await.map_err(|error| failure(&args.name, &error))?;
-    report(args, &registered, printer)?;
+    check_store(request, &hub).await?;
+    let registered = register(args, request, args.member_context.as_deref()).await?;
+    report(args, request, &registered, printer)?;
     Ok(ExitStatus::Success)
 }
 
+/// Mints a token in the member and applies Secret and `MemberCluster` in the hub.
+async fn register(
+    args: &ClustersAddArgs,
+    request: &MemberRegistration,
+    context: Option<&str>,
+) -> Result<Registered, Failure> {
+    let hub = client("the hub", hub_config(&args.hub).await?)?;
+    let path = args.member_kubeconfig.as_deref();
+    let member = load_config(path, context, "--member-kubeconfig").await?;
+    let member = client(&request.name, member)?;
+    let work = Box::pin(register_member(&hub, &member, request));
+    work.await.map_err(|error| failure(&request.name, &error))
+}
+
 /// A cluster's store belongs to its own provider, or pods would read across clouds.
-async fn check_store(args: &ClustersAddArgs, hub: &Hub) -> Result<(), Failure> {
+async fn check_store(request: &MemberRegistration, hub: &Hub) -> Result<(), Failure> {
     let stores: Vec<ArtifactStore> = hub.list(&hub.cluster_scoped()).await?;
     let names: Vec<String> = stores.iter().map(ResourceExt::name_any).collect();
-    let found = stores.iter().find(|store| store.name_any() == args.store);
+    let found = stores
+        .iter()
+        .find(|store| store.name_any() == request.artifact_store);
     match found {
-        Some(store) if store.spec.provider != args.provider => Err(Failure::new(
+        Some(store) if store.spec.provider != request.provider => Err(Failure::new(
             ExitStatus::Usage,
             format!(
                 "ArtifactStore {:?} is in {}, and the cluster in {}: its pods read from a store of its own provider",
-                args.store, store.spec.provider, args.provider
+                request.artifact_store, store.spec.provider, request.provider
             ),
         )
         .hint("nothing was changed; `mcdeploy get stores` lists them")),
@@ -68,7 +102,7 @@ async fn check_store(args: &ClustersAddArgs, hub: &Hub) -> Result<(), Failure> {
             ExitStatus::NotFound,
             format!(
                 "there is no ArtifactStore {}: there are {}",
-                did_you_mean(&args.store, names.iter().map(String::as_str)),
+                did_you_mean(&request.artifact_store, names.iter().map(String::as_str)),
                 names.join(", ")
             ),
         )
@@ -110,13 +144,14 @@ fn failure(name: &str, error: &RegisterError) -> Failure {
 
 fn report(
     args: &ClustersAddArgs,
+    request: &MemberRegistration,
     registered: &Registered,
     printer: &Printer,
 ) -> anyhow::Result<()> {
     let data = json!({
         "apiVersion": "cli.mcdeploy.dev/v1alpha1",
         "kind": "ClusterReport",
-        "name": args.name,
+        "name": request.name,
         "secret": registered.secret,
         "tokenExpires": registered.token_expires.to_string(),
         "kubernetesVersion": registered.kubernetes_version,
@@ -125,7 +160,10 @@ fn report(
         ReportFormat::Json => printer.data(to_json(&data)?)?,
         ReportFormat::Yaml => printer.data(yaml(&data)?)?,
         ReportFormat::Table => {
-            printer.data(format!("membercluster.mcdeploy.dev/{} applied", args.name))?;
+            printer.data(format!(
+                "membercluster.mcdeploy.dev/{} applied",
+                request.name
+            ))?;
             let Registered {
                 token_expires,
                 kubernetes_version,

@@ -2,7 +2,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use jiff::SignedDuration;
 use kube::Api;
 use mcdeploy_api::{ModelDeployment, ModelRollout};
@@ -23,6 +23,8 @@ use crate::{
 const BLOCKED_SETTLES: Duration = Duration::from_secs(5);
 /// The same when nothing but contact is missing.
 const UNKNOWN_SETTLES: Duration = Duration::from_secs(20);
+/// Writes within this time are shown as one change.
+const MOMENT: Duration = Duration::from_millis(150);
 /// The display is drawn anew at least this often.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -98,6 +100,9 @@ pub(super) async fn follow(
         };
         // Past the deadline the loop's own check ends the wait.
         let _ = timeout_at(deadline, next).await;
+        observed
+            .settle(&mut deployments, &mut rollouts, &mut live)
+            .await;
     }
 }
 
@@ -108,6 +113,27 @@ impl Observed {
             deployment: self.deployment.as_ref(),
             rollout: self.rollout.as_ref(),
         }
+    }
+
+    /// Takes what comes in the next moment too: a step and its row are two writes, and
+    /// one change to whoever looks on.
+    async fn settle(
+        &mut self,
+        deployments: &mut (impl Stream<Item = Seen<ModelDeployment>> + Unpin),
+        rollouts: &mut (impl Stream<Item = Seen<ModelRollout>> + Unpin),
+        live: &mut Live<'_>,
+    ) {
+        let until = Instant::now() + MOMENT;
+        let all = async {
+            loop {
+                tokio::select! {
+                    seen = deployments.next() => self.take_deployment(seen, live),
+                    seen = rollouts.next() => self.take_rollout(seen, live),
+                }
+            }
+        };
+        // Ends by the time-out always: the loop has no other end.
+        let _: Result<(), _> = timeout_at(until, all).await;
     }
 
     fn take_deployment(&mut self, seen: Option<Seen<ModelDeployment>>, live: &mut Live<'_>) {

@@ -1,0 +1,313 @@
+//! `mcdeploy clusters add -f`: the clusters and stores of an inventory.
+
+use std::{io::Read, path::Path};
+
+use kube::ResourceExt;
+use mcdeploy_api::{API_VERSION, ArtifactStore};
+use mcdeploy_cluster::MemberRegistration;
+use serde::Serialize;
+use serde_json::json;
+
+use super::register;
+use crate::{
+    args::ClustersAddArgs,
+    exit::{ExitStatus, Failure},
+    hub::Hub,
+    inventory::{self, Fleet, FleetAccess, FleetCluster, FleetStore},
+    output::{ReportFormat, json as to_json, yaml},
+    printer::Printer,
+    table::Table,
+};
+
+/// What was, or would be, done.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    api_version: &'static str,
+    kind: &'static str,
+    dry_run: bool,
+    entries: Vec<Entry>,
+}
+
+/// One object of the inventory.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    kind: &'static str,
+    name: String,
+    action: Action,
+    detail: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Action {
+    /// Would be applied.
+    Apply,
+    /// Was applied.
+    Applied,
+    /// Known, and not kept in the hub by this version.
+    NotKept,
+    /// Could not be applied.
+    Failed,
+}
+
+impl Action {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Applied => "applied",
+            Self::NotKept => "not kept yet",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+/// Checks an inventory, and applies its stores and then its clusters.
+pub(super) async fn fleet(
+    file: &Path,
+    args: &ClustersAddArgs,
+    printer: &Printer,
+) -> anyhow::Result<ExitStatus> {
+    let text = read(file)?;
+    if args.dry_run {
+        let fleet = check(file, &text, None)?;
+        print(args, true, planned(&fleet), printer)?;
+        return Ok(ExitStatus::Success);
+    }
+    let hub = Hub::connect(&args.hub).await?;
+    let stores: Vec<ArtifactStore> = hub
+        .list(&hub.cluster_scoped())
+        .await
+        .map_err(Failure::from)?;
+    let known: Vec<String> = stores.iter().map(ResourceExt::name_any).collect();
+    let fleet = check(file, &text, Some(&known))?;
+    let mut entries = vec![];
+    for store in &fleet.stores {
+        let outcome = apply_store(&hub, store).await;
+        entries.push(done(store_entry(store), outcome, printer));
+    }
+    for cluster in &fleet.clusters {
+        let entry = cluster_entry(cluster);
+        if entry.action == Action::NotKept {
+            entries.push(entry);
+        } else {
+            let outcome = Box::pin(apply_cluster(args, cluster)).await;
+            entries.push(done(entry, outcome, printer));
+        }
+    }
+    entries.extend(others(&fleet));
+    let left_out = entries.iter().any(|entry| {
+        entry.action == Action::Failed
+            || (entry.action == Action::NotKept && entry.kind == "MemberCluster")
+    });
+    print(args, false, entries, printer)?;
+    if left_out {
+        let text = "not every cluster and store of the inventory is in the hub";
+        return Err(Failure::new(ExitStatus::Failed, text)
+            .hint("the same command again is safe: what is there already stays as it is")
+            .into());
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let outcome = if file == Path::new("-") {
+        std::io::stdin()
+            .lock()
+            .read_to_string(&mut text)
+            .map(|_| text)
+    } else {
+        std::fs::read_to_string(file)
+    };
+    outcome.map_err(|error| {
+        let text = format!("cannot read the inventory {}: {error}", file.display());
+        Failure::new(ExitStatus::Usage, text)
+    })
+}
+
+fn check(file: &Path, text: &str, known_stores: Option<&[String]>) -> Result<Fleet, Failure> {
+    inventory::parse(text, known_stores).map_err(|problems| {
+        let text = format!(
+            "the inventory {} is wrong, nothing was applied:\n  {}",
+            file.display(),
+            problems.join("\n  ")
+        );
+        Failure::new(ExitStatus::Usage, text).hint("its schema is docs/fleet-inventory.schema.json")
+    })
+}
+
+fn planned(fleet: &Fleet) -> Vec<Entry> {
+    let stores = fleet.stores.iter().map(store_entry);
+    let clusters = fleet.clusters.iter().map(cluster_entry);
+    stores.chain(clusters).chain(others(fleet)).collect()
+}
+
+fn store_entry(store: &FleetStore) -> Entry {
+    let location = &store.location;
+    let s3 = location
+        .s3
+        .as_ref()
+        .map(|s3| format!("s3 bucket {}", s3.bucket));
+    let azure = location.azure_blob.as_ref();
+    let azure = azure.map(|blob| format!("blob container {} at {}", blob.container, blob.endpoint));
+    let gcs = location
+        .gcs
+        .as_ref()
+        .map(|gcs| format!("gcs bucket {}", gcs.bucket));
+    let place = s3.or(azure).or(gcs).unwrap_or_default();
+    Entry {
+        kind: "ArtifactStore",
+        name: store.name.clone(),
+        action: Action::Apply,
+        detail: format!("{} {}, {place}", store.provider, store.region),
+    }
+}
+
+fn cluster_entry(cluster: &FleetCluster) -> Entry {
+    let FleetCluster {
+        name,
+        provider,
+        region,
+        jurisdiction,
+        artifact_store_ref,
+        access,
+    } = cluster;
+    let by = match access {
+        FleetAccess::Kubeconfig(context) => {
+            format!("a token minted by context {}", context.context)
+        }
+        FleetAccess::Eks(_) | FleetAccess::Gke(_) | FleetAccess::Aks(_) => {
+            format!(
+                "access by {}, which the hub cannot use yet",
+                access.as_str()
+            )
+        }
+    };
+    let law = jurisdiction
+        .as_ref()
+        .map(|law| format!(" ({law})"))
+        .unwrap_or_default();
+    Entry {
+        kind: "MemberCluster",
+        name: name.clone(),
+        action: match access {
+            FleetAccess::Kubeconfig(_) => Action::Apply,
+            FleetAccess::Eks(_) | FleetAccess::Gke(_) | FleetAccess::Aks(_) => Action::NotKept,
+        },
+        detail: format!("{provider} {region}{law}, store {artifact_store_ref}, {by}"),
+    }
+}
+
+/// What the hub has no kind for yet.
+fn others(fleet: &Fleet) -> Vec<Entry> {
+    let registries = fleet.registries.iter().map(|registry| Entry {
+        kind: "Registry",
+        name: registry.name.clone(),
+        action: Action::NotKept,
+        detail: format!(
+            "{} {}, {}, {} repositories",
+            registry.provider,
+            registry.region,
+            registry.prefix,
+            registry.repositories.len()
+        ),
+    });
+    let zones = fleet.zones.iter().map(|zone| Entry {
+        kind: "Zone",
+        name: zone.name.clone(),
+        action: Action::NotKept,
+        detail: format!(
+            "{}, {} ({}), {} name servers",
+            zone.provider,
+            zone.domain,
+            zone.id,
+            zone.name_servers.len()
+        ),
+    });
+    registries.chain(zones).collect()
+}
+
+async fn apply_store(hub: &Hub, store: &FleetStore) -> Result<(), Failure> {
+    let object = json!({
+        "apiVersion": API_VERSION,
+        "kind": "ArtifactStore",
+        "metadata": {"name": store.name},
+        "spec": store.spec(),
+    });
+    let stores = hub.cluster_scoped::<ArtifactStore>();
+    hub.apply(&stores, &store.name, &object, false).await?;
+    Ok(())
+}
+
+async fn apply_cluster(args: &ClustersAddArgs, cluster: &FleetCluster) -> Result<(), Failure> {
+    let FleetAccess::Kubeconfig(context) = &cluster.access else {
+        return Ok(());
+    };
+    let request = MemberRegistration {
+        name: cluster.name.clone(),
+        provider: cluster.provider,
+        region: cluster.region.clone(),
+        artifact_store: cluster.artifact_store_ref.clone(),
+        ingress: None,
+        server: None,
+        token_lifetime: args.token_lifetime.unsigned_abs(),
+    };
+    register(args, &request, Some(&context.context))
+        .await
+        .map(|_| ())
+}
+
+/// One entry that fails leaves the others to be applied.
+fn done(mut entry: Entry, outcome: Result<(), Failure>, printer: &Printer) -> Entry {
+    match outcome {
+        Ok(()) => entry.action = Action::Applied,
+        Err(failure) => {
+            printer.error(format!("{} {}: {failure}", entry.kind, entry.name));
+            entry.action = Action::Failed;
+            entry.detail = failure.to_string();
+        }
+    }
+    entry
+}
+
+fn print(
+    args: &ClustersAddArgs,
+    dry_run: bool,
+    entries: Vec<Entry>,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let report = Report {
+        api_version: "cli.mcdeploy.dev/v1alpha1",
+        kind: "FleetReport",
+        dry_run,
+        entries,
+    };
+    match args.output {
+        ReportFormat::Json => printer.data(to_json(&report)?)?,
+        ReportFormat::Yaml => printer.data(yaml(&report)?)?,
+        ReportFormat::Table => printer.data(table(&report.entries))?,
+    }
+    Ok(())
+}
+
+fn table(entries: &[Entry]) -> String {
+    let mut table = Table::new(["KIND", "NAME", "ACTION", "DETAIL"]);
+    for entry in entries {
+        let Entry {
+            kind,
+            name,
+            action,
+            detail,
+        } = entry;
+        let action = action.as_str().to_owned();
+        table.row(vec![
+            (*kind).to_owned(),
+            name.clone(),
+            action,
+            detail.clone(),
+        ]);
+    }
+    table.render()
+}

@@ -1,0 +1,101 @@
+use serde_json::json;
+
+use super::*;
+
+fn fleet() -> Value {
+    json!({
+        "apiVersion": "mcdeploy.dev/v1alpha1",
+        "kind": "FleetInventory",
+        "clusters": [
+            {
+                "name": "aws-1", "provider": "aws", "region": "us-east-1", "jurisdiction": "US",
+                "artifactStoreRef": "aws",
+                "access": {"eks": {
+                    "clusterName": "one", "region": "us-east-1", "accountId": "123456789012",
+                    "roleArn": "arn:aws:iam::123456789012:role/hub",
+                    "endpoint": "https://eks.example.com", "caData": "Zm9v",
+                }},
+            },
+            {
+                "name": "lab", "provider": "onprem", "region": "lab", "artifactStoreRef": "lab",
+                "access": {"kubeconfig": {"context": "lab-admin"}},
+            },
+        ],
+        "stores": [
+            {
+                "name": "aws", "provider": "aws", "region": "us-east-1",
+                "location": {"s3": {"bucket": "models"}}, "auth": {"ambient": {}},
+            },
+            {
+                "name": "lab", "provider": "onprem", "region": "lab",
+                "location": {"s3": {"bucket": "models", "endpoint": "http://s3.lab", "pathStyle": true}},
+                "auth": {"secretRef": "store-lab"},
+            },
+        ],
+        "registries": [{"name": "aws", "provider": "aws", "region": "us-east-1", "prefix": "r/x"}],
+        "zones": [{"name": "z", "provider": "aws", "domain": "ml.example.com", "id": "Z1"}],
+    })
+}
+
+/// The problems after a change of the inventory.
+fn problems(change: impl FnOnce(&mut Value)) -> Vec<String> {
+    let mut value = fleet();
+    change(&mut value);
+    parse(&value.to_string(), Some(&[])).map_or_else(|problems| problems, |_| vec![])
+}
+
+#[test]
+fn a_whole_inventory_is_taken() {
+    let parsed = parse(&fleet().to_string(), None).unwrap();
+    assert_eq!((parsed.clusters.len(), parsed.stores.len()), (2, 2));
+    let secret = parsed.stores[1].spec().auth.secret_ref.unwrap();
+    assert_eq!(secret.name, "store-lab");
+}
+
+#[test]
+fn each_problem_names_its_entry() {
+    let cases: [Vec<String>; 9] = [
+        problems(|fleet| fleet["kind"] = json!("Fleet")),
+        problems(|fleet| fleet["extra"] = json!(1)),
+        problems(|fleet| fleet["clusters"][1]["nmae"] = json!("x")),
+        problems(|fleet| fleet["clusters"][1]["provider"] = json!("mars")),
+        problems(|fleet| {
+            fleet["clusters"][0]["name"] = json!("lab");
+            fleet["stores"][1]["name"] = json!("Lab!");
+        }),
+        problems(|fleet| fleet["clusters"][1]["artifactStoreRef"] = json!("aws")),
+        problems(|fleet| {
+            fleet["clusters"][0]["access"]["eks"]
+                .as_object_mut()
+                .unwrap()
+                .clear()
+        }),
+        problems(|fleet| {
+            let both = json!({"kubeconfig": {"context": "a"}, "eks": {}});
+            fleet["clusters"][0]["access"] = both;
+        }),
+        problems(|fleet| fleet["stores"][0]["location"] = json!({})),
+    ];
+    assert!(cases.iter().all(|problems| !problems.is_empty()));
+    insta::assert_snapshot!(cases.map(|problems| problems.join("\n")).join("\n\n"));
+}
+
+#[test]
+fn a_store_that_is_nowhere_is_a_problem_only_when_the_hub_is_known() {
+    let mut value = fleet();
+    value["stores"].as_array_mut().unwrap().remove(1);
+    let text = value.to_string();
+    assert!(parse(&text, None).is_ok());
+    assert!(parse(&text, Some(&["lab".to_owned()])).is_ok());
+    let problems = parse(&text, Some(&[])).unwrap_err();
+    assert_eq!(
+        problems,
+        ["cluster \"lab\" names the store \"lab\", which is neither here nor in the hub"]
+    );
+}
+
+#[test]
+fn text_that_is_no_json_is_told_with_its_place() {
+    let problems = parse("{\n  \"kind\": }", None).unwrap_err();
+    assert!(problems[0].contains("line 2 column 11"), "{problems:?}");
+}
