@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcdeploy_api::ErrorClass;
+use mcdeploy_api::{ErrorClass, S3Checksums};
 use mcdeploy_sandbox::testing::{Azurite, FakeGcs, Versitygw};
 use mcdeploy_store::{open, open_directory};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,16 @@ async fn s3_keeps_the_contract() {
     let store = open(&server.access()).await.unwrap();
     suite::all(store.as_ref()).await;
     suite::wrong_bytes_are_refused(store.as_ref(), &[100, 17 * MIB]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s3_without_checksums_of_the_sdk_still_carries_ours() {
+    let server = Versitygw::start().await.unwrap();
+    let mut access = server.access();
+    let location = access.spec.location.s3.as_mut().unwrap();
+    location.checksums = S3Checksums::WhenRequired;
+    let store = open(&access).await.unwrap();
+    suite::bytes_come_back_at_every_size(store.as_ref()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@
 )]
 
 mod backends;
+mod other_tools;
 mod redaction;
 mod suite;
 mod tools;

@@ -38,7 +38,7 @@ async fn absent_objects_are_not_found(store: &dyn Store) {
     }
 }
 
-async fn bytes_come_back_at_every_size(store: &dyn Store) {
+pub(crate) async fn bytes_come_back_at_every_size(store: &dyn Store) {
     let sizes = [0, 1, 100, 8 * MIB - 1, 8 * MIB, 8 * MIB + 1];
     let larger = [16 * MIB - 1, 16 * MIB, 16 * MIB + 1, 33 * MIB];
     for (seed, size) in sizes.into_iter().chain(larger).enumerate() {
