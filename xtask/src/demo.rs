@@ -27,7 +27,12 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
 pub(crate) fn images() -> anyhow::Result<()> {
     crate::prerequisites::debian_packages()?;
     run("cargo", &["build", "--workspace", "--bins"])?;
-    run_command(Command::new(target_binary("mcdeploy")).args(["sandbox", "images"]))
+    mcdeploy(&["sandbox", "images"])
+}
+
+/// Runs the command line of the dev profile.
+pub(crate) fn mcdeploy(args: &[&str]) -> anyhow::Result<()> {
+    run_command(Command::new(target_binary("mcdeploy")).args(args))
 }
 
 /// A binary of the dev profile.

@@ -154,7 +154,12 @@ impl LeaderElection {
         let after = elector.term(self.clock.elapsed());
         if before != after {
             let lease = &self.name.name;
-            tracing::info!(lease, identity = self.identity, term = after, "leadership changed");
+            tracing::info!(
+                lease,
+                identity = self.identity,
+                term = after,
+                "leadership changed"
+            );
         }
     }
 

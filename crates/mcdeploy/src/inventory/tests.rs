@@ -77,7 +77,10 @@ fn each_problem_names_its_entry() {
             problems(|fleet| fleet["clusters"][1]["provider"] = json!("mars")),
         ),
         (
-            &["clusters: two entries are named \"lab\"", "stores: \"Lab!\" is no name"],
+            &[
+                "clusters: two entries are named \"lab\"",
+                "stores: \"Lab!\" is no name",
+            ],
             problems(|fleet| {
                 fleet["clusters"][0]["name"] = json!("lab");
                 fleet["stores"][1]["name"] = json!("Lab!");
@@ -87,7 +90,10 @@ fn each_problem_names_its_entry() {
             &["cluster \"lab\" is in onprem, and its store \"aws\" in aws"],
             problems(|fleet| fleet["clusters"][1]["artifactStoreRef"] = json!("aws")),
         ),
-        (&["clusters[0] (aws-1): missing field `clusterName`"], problems(clear_eks)),
+        (
+            &["clusters[0] (aws-1): missing field `clusterName`"],
+            problems(clear_eks),
+        ),
         (
             &["clusters[0] (aws-1): "],
             problems(|fleet| fleet["clusters"][0]["access"] = two_ways),
@@ -99,7 +105,10 @@ fn each_problem_names_its_entry() {
     ];
     for (expected, problems) in cases {
         for text in expected {
-            assert!(problems.iter().any(|p| p.starts_with(text)), "{text}: {problems:?}");
+            assert!(
+                problems.iter().any(|p| p.starts_with(text)),
+                "{text}: {problems:?}"
+            );
         }
     }
 }
