@@ -1,6 +1,8 @@
 //! Properties over random stories. The simulated world asserts the invariants at every
 //! effect; what is checked here is where things end.
 
+#![cfg(test)]
+
 mod sim;
 
 use mcdeploy_api::{ConditionStatus, RolloutStepState};
@@ -124,7 +126,8 @@ proptest! {
         heal_all(&mut sim);
         let last = sim.settle(900);
         prop_assert!(last.is_settled(), "{last:?}\n{}", sim.log.join("\n"));
-        prop_assert!(last.steps.iter().all(|s| s.state == RolloutStepState::Done));
+        let done = last.steps.iter().all(|s| s.state == RolloutStepState::Done);
+        prop_assert!(done, "{}", sim.show().join("\n"));
         let target = last.target.unwrap().0;
         for step in &last.steps {
             let view = &sim.truth[&step.cluster];

@@ -1,5 +1,7 @@
 //! Stories in `scenarios/*.yaml`, told to the planner, with golden answers.
 
+#![cfg(test)]
+
 mod sim;
 
 use std::{fs, path::Path};

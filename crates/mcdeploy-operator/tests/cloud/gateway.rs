@@ -147,6 +147,10 @@ impl Gateway {
     }
 
     /// The headers of an answer, if the revision can be reached here.
+    #[expect(
+        clippy::unwrap_in_result,
+        reason = "locks and constant headers of a test"
+    )]
     fn reach(&self, model: &str, revision: &str) -> Result<HeaderMap, StatusCode> {
         let snapshots = self.snapshots.lock().unwrap();
         let ready = self.ready.lock().unwrap();

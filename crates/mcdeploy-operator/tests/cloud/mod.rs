@@ -41,7 +41,7 @@ pub(crate) struct Cloud {
 }
 
 pub(crate) struct World {
-    pub(crate) hub: TestApiServer,
+    _hub: TestApiServer,
     pub(crate) client: ClusterClient,
     pub(crate) clouds: BTreeMap<&'static str, Cloud>,
     pub(crate) stores: TempDir,
@@ -79,7 +79,7 @@ impl World {
         let stop = CancellationToken::new();
         prepare(&client).await;
         let mut world = Self {
-            hub,
+            _hub: hub,
             client,
             clouds: BTreeMap::new(),
             stores,

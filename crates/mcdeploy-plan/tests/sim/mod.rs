@@ -265,6 +265,10 @@ impl Sim {
         }
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm an action, one assertion an invariant"
+    )]
     fn execute(&mut self, before: &World, action: &Action) {
         let line = self.describe(action);
         self.log.push(line);
@@ -351,6 +355,10 @@ impl Sim {
     }
 
     /// The invariants, at the moment of each effect.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm an action, one assertion an invariant"
+    )]
     fn check(&self, before: &World, action: &Action) {
         if let Some(cluster) = action.cluster() {
             assert!(

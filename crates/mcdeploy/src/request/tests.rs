@@ -65,6 +65,10 @@ fn check_waves(request: Request, world: &World, waves: &[&[&str]], untouched: &[
 }
 
 #[test]
+#[expect(
+    clippy::type_complexity,
+    reason = "a table: request, world, waves, untouched"
+)]
 fn waves_follow_the_order_written() {
     let all = [Aws, Azure, Gcp];
     let cases: [(Request, World, &[&[&str]], &[&str]); 6] = [

@@ -16,6 +16,7 @@ fn status(version: &str, next: Option<&str>, ready: i32, weight: i32, bytes: i64
 }
 
 fn rows() -> Vec<Row> {
+    use RolloutStepState::{Blocked, Done, Running, Unknown, Waiting};
     let row = |cluster: &str, wave, state, status, reason: &str, message: &str| Row {
         cluster: cluster.into(),
         wave,
@@ -24,7 +25,6 @@ fn rows() -> Vec<Row> {
         reason: reason.into(),
         message: message.into(),
     };
-    use RolloutStepState::{Blocked, Done, Running, Unknown, Waiting};
     vec![
         row(
             "aws",
