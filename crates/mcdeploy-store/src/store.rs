@@ -144,16 +144,19 @@ pub struct ObjectInfo {
 /// Smallest part, in bytes.
 const MIN_PART_BYTES: u64 = 16 * MIB;
 const MIB: u64 = 1024 * 1024;
+/// Largest part that S3 takes.
+const MAX_PART_BYTES: u64 = 5 * 1024 * MIB;
 
 /// Part length for an object of `size_bytes`, in bytes.
 ///
-/// `max(16 MiB, size / 9000)`, rounded up to a MiB: within 10,000 parts on S3, 50,000
-/// blocks on Azure, and two levels of compose on GCS.
+/// `max(16 MiB, size / 9000)`, rounded up to a MiB, and at most 5 GiB, the largest part of
+/// S3: within 10,000 parts on S3 up to its largest object (48.8 TiB), 50,000 blocks on
+/// Azure, and two levels of compose on GCS.
 pub fn part_bytes(size_bytes: u64) -> u64 {
     size_bytes
         .div_ceil(9_000)
         .next_multiple_of(MIB)
-        .max(MIN_PART_BYTES)
+        .clamp(MIN_PART_BYTES, MAX_PART_BYTES)
 }
 
 /// The parts of an object: ranges in order, none for an empty object.
@@ -224,8 +227,8 @@ mod tests {
         assert_eq!(part_bytes(0), 16 * MIB);
         assert_eq!(part_bytes(16 * MIB + 1), 16 * MIB);
         for size in [141 * 1024 * MIB, 1024 * 1024 * MIB, 48 * 1024 * 1024 * MIB] {
-            assert!(size.div_ceil(part_bytes(size)) <= 9_000);
-            assert!(part_bytes(size) <= 5 * 1024 * MIB, "{size}");
+            assert!(size.div_ceil(part_bytes(size)) <= 10_000);
+            assert!(part_bytes(size) <= MAX_PART_BYTES, "{size}");
         }
     }
 
