@@ -63,9 +63,11 @@ async fn the_operator_may_do_its_work_in_the_hub_and_no_more() {
         ("patch", CRD, "modeldeployments/status", "default"),
         ("patch", CRD, "memberclusters/status", ""),
         ("create", CRD, "modelrollouts", "default"),
+        ("delete", CRD, "modelrollouts", "default"),
         ("create", CRD, "trafficpolicies", "default"),
         ("patch", CRD, "trafficpolicies/status", "default"),
         ("create", "apps", "controllerrevisions", "default"),
+        ("delete", "apps", "controllerrevisions", "default"),
         ("get", "", "secrets", SYSTEM),
         ("update", "coordination.k8s.io", "leases", SYSTEM),
     ];
