@@ -53,8 +53,10 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Root of the repository.
+/// Root of the repository. As cargo says it now: the one of the build is another one when the
+/// repository was moved since, which cargo does not notice.
 fn root() -> PathBuf {
-    let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     package.parent().map(PathBuf::from).unwrap_or(package)
 }
