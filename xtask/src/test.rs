@@ -5,12 +5,9 @@ use crate::{demo, generate, prerequisites, shell::run, stages::Stages, tidy};
 /// Install what is missing, then check and test everything.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Leave out what needs root: the sandbox and the demo.
+    /// Leave out what needs root: the sandbox, the demo and its faults.
     #[arg(long)]
     no_sandbox: bool,
-    /// Also break the sandbox in every way of the fault catalogue that it can (15 minutes).
-    #[arg(long)]
-    full: bool,
 }
 
 /// Where the demo of a test run leaves its numbers.
@@ -64,10 +61,8 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
             let words = ["--check", "--keep", "--report", DEMO_REPORT].map(str::to_owned);
             demo::run_demo(&words)
         });
-        if args.full {
-            // In the sandbox that the demo keeps.
-            stages.run("faults", || sandbox_test("sandbox_faults"));
-        }
+        // In the sandbox that the demo keeps.
+        stages.run("faults", || sandbox_test("sandbox_faults"));
         stages.run("down", || demo::mcdeploy(&["sandbox", "down"]));
     }
     stages.finish()

@@ -44,7 +44,9 @@ enum Ring {
 fn ring(package: &str) -> Option<Ring> {
     Some(match package {
         "mcdeploy-api" | "mcdeploy-plan" | "mcdeploy-manifests" => Ring::Pure,
-        "mcdeploy-store" | "mcdeploy-cluster" | "mcdeploy-probe" => Ring::Adapter,
+        "mcdeploy-store" | "mcdeploy-registry" | "mcdeploy-cluster" | "mcdeploy-probe" => {
+            Ring::Adapter
+        }
         "mcdeploy-exec" | "mcdeploy-operator" | "mcdeploy-gateway" => Ring::Shell,
         "mcdeploy" | "mcdeployd" | "mcserve" | "mcdeploy-sandbox" | "mcdeploy-e2e" | "xtask" => {
             Ring::Outer

@@ -1,4 +1,5 @@
-//! Real servers on loopback for tests: one Kubernetes API server, or one object store.
+//! Real servers on loopback for tests: one Kubernetes API server, one object store,
+//! or one registry.
 //!
 //! Each takes free ports and a temporary directory, any number may run at once, and
 //! each is gone when its value is dropped, or when the test process dies however it
@@ -10,9 +11,11 @@ use crate::tools::ToolError;
 
 mod api_server;
 mod child;
+mod registry;
 mod stores;
 
 pub use api_server::TestApiServer;
+pub use registry::TestRegistry;
 pub use stores::{Azurite, FakeGcs, Versitygw};
 
 /// Why a test server did not start.

@@ -3,19 +3,17 @@
 
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
-use oci_client::{
-    Client, Reference,
-    client::{ClientConfig, ClientProtocol},
-    errors::{OciDistributionError, OciErrorCode},
-    secrets::RegistryAuth,
+use mcdeploy_api::ErrorClass;
+use mcdeploy_registry::{
+    Credentials, ImageName, RegistryCause, RegistryError, Repository, RepositoryAddress,
 };
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::exit::{ExitStatus, Failure, chain};
 
 /// Bound on the whole look-up of a tag.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where to look up tags of a registry instead of at its own name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -82,52 +80,44 @@ pub(crate) struct PinnedImage {
 /// Finds the digest of `image`. One that has a digest already is taken as it is, without
 /// asking the registry.
 pub(crate) async fn pin(image: &str, mirrors: &Mirrors) -> Result<PinnedImage, Failure> {
-    let reference: Reference = image.parse().map_err(|error| {
-        let text = format!("{image:?} is no image: {error}; expected REGISTRY/NAME:TAG");
-        Failure::new(ExitStatus::Usage, text)
-    })?;
-    let name = format!("{}/{}", reference.registry(), reference.repository());
-    if let Some(digest) = reference.digest() {
+    let image: ImageName = image
+        .parse()
+        .map_err(|error| Failure::new(ExitStatus::Usage, chain(&error)))?;
+    let name = format!("{}/{}", image.registry, image.name);
+    if let Some(digest) = image.digest {
         return Ok(PinnedImage {
             reference: format!("{name}@{digest}"),
             resolved_from: None,
         });
     }
-    let tag = reference.tag().unwrap_or("latest");
-    let digest = look_up(&reference, tag, mirrors).await?;
+    let tag = image.tag.as_deref().unwrap_or("latest");
+    let digest = look_up(&image, tag, mirrors).await?;
     Ok(PinnedImage {
         reference: format!("{name}@{digest}"),
         resolved_from: Some(format!("{name}:{tag}")),
     })
 }
 
-async fn look_up(reference: &Reference, tag: &str, mirrors: &Mirrors) -> Result<String, Failure> {
-    let registry = reference.registry();
-    let mirror = mirrors.get(registry);
-    let (plain_http, at) = match mirror {
-        Some(mirror) => (mirror.plain_http, mirror.authority.as_str()),
-        None => (false, registry),
+async fn look_up(image: &ImageName, tag: &str, mirrors: &Mirrors) -> Result<String, Failure> {
+    let ImageName { registry, name, .. } = image;
+    let wanted = format!("image {registry}/{name}:{tag}");
+    let (plain_http, at, place) = match mirrors.get(registry) {
+        Some(mirror) => {
+            let at = mirror.authority.clone();
+            let place = format!("at its mirror {at}");
+            (mirror.plain_http, at, place)
+        }
+        None => (false, registry.clone(), format!("at {registry}")),
     };
-    let client = Client::new(ClientConfig {
-        protocol: if plain_http {
-            ClientProtocol::Http
-        } else {
-            ClientProtocol::Https
-        },
-        connect_timeout: Some(CONNECT_TIMEOUT),
-        read_timeout: Some(LOOK_UP_TIMEOUT),
-        ..ClientConfig::default()
-    });
-    let repository = reference.repository();
-    let asked = Reference::with_tag(at.to_owned(), repository.to_owned(), tag.to_owned());
-    let wanted = format!("image {registry}/{repository}:{tag}");
-    let place = match mirror {
-        Some(_) => format!("at its mirror {at}"),
-        None => format!("at {registry}"),
+    let address = RepositoryAddress {
+        registry: at,
+        name: name.clone(),
+        plain_http,
     };
-    let call = client.fetch_manifest_digest(&asked, &RegistryAuth::Anonymous);
-    match tokio::time::timeout(LOOK_UP_TIMEOUT, call).await {
-        Ok(Ok(digest)) => Ok(digest),
+    let repository = Repository::new(address, Credentials::Anonymous);
+    let cancel = CancellationToken::new();
+    match tokio::time::timeout(LOOK_UP_TIMEOUT, repository.resolve(tag, &cancel)).await {
+        Ok(Ok(digest)) => Ok(digest.to_string()),
         Ok(Err(error)) => Err(refused(&error, &wanted, &place)),
         Err(_) => Err(Failure::new(
             ExitStatus::Failed,
@@ -143,34 +133,22 @@ async fn look_up(reference: &Reference, tag: &str, mirrors: &Mirrors) -> Result<
 const WITH_DIGEST: &str =
     "an image written with its digest (NAME@sha256:…) is taken without asking the registry";
 
-fn refused(error: &OciDistributionError, wanted: &str, place: &str) -> Failure {
-    match error {
-        OciDistributionError::ImageManifestNotFoundError(_)
-        | OciDistributionError::ServerError { code: 404, .. } => not_found(wanted, place),
-        OciDistributionError::RegistryError { envelope, .. }
-            if envelope.errors.iter().any(|error| {
-                matches!(
-                    error.code,
-                    OciErrorCode::ManifestUnknown
-                        | OciErrorCode::NameUnknown
-                        | OciErrorCode::NotFound
-                )
-            }) =>
-        {
-            not_found(wanted, place)
-        }
-        OciDistributionError::UnauthorizedError { .. }
-        | OciDistributionError::AuthenticationFailure(_) => Failure::new(
+fn refused(error: &RegistryError, wanted: &str, place: &str) -> Failure {
+    if error.class() == ErrorClass::NotFound {
+        return not_found(wanted, place);
+    }
+    let failure = if matches!(error.cause, RegistryCause::Denied { .. }) {
+        Failure::new(
             ExitStatus::Auth,
             format!("{wanted}: the registry {place} refuses to answer without credentials"),
         )
-        .hint(WITH_DIGEST),
-        other => Failure::new(
+    } else {
+        Failure::new(
             ExitStatus::Failed,
-            format!("{wanted}: cannot look it up {place}: {}", chain(other)),
+            format!("{wanted}: cannot look it up {place}: {}", error.cause),
         )
-        .hint(WITH_DIGEST),
-    }
+    };
+    failure.hint(WITH_DIGEST)
 }
 
 fn not_found(wanted: &str, place: &str) -> Failure {

@@ -45,6 +45,10 @@ impl<'a> Live<'a> {
             if !self.note.is_empty() {
                 lines.push(self.note.clone());
             }
+            let width = usize::from(console::Term::stderr().size().1);
+            let cut = |line: String| console::truncate_str(&line, width, "…").into_owned();
+            // A line that wraps is drawn over at the next redraw, but not wiped.
+            let lines: Vec<_> = lines.into_iter().map(cut).collect();
             bar.set_message(lines.join("\n"));
             bar.tick();
         } else if rows.iter().any(|row| row.wave.is_some()) {

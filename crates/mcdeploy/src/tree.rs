@@ -10,6 +10,8 @@ use crate::{output::bytes, wait::Row};
 pub(crate) struct Header<'a> {
     /// First line.
     pub(crate) title: &'a str,
+    /// Version that the rollout brings.
+    pub(crate) version: &'a str,
     /// Bytes of the version, when known.
     pub(crate) size_bytes: Option<i64>,
 }
@@ -109,7 +111,12 @@ fn cells(row: &Row, header: &Header<'_>) -> Cells {
         .clone()
         .unwrap_or_else(|| "nothing".to_owned());
     let version = match (&status.next_revision, &status.revision) {
-        (Some(next), current) if current.as_ref() != Some(next) => format!("{serving} → {next}"),
+        (Some(next), current) if current.as_ref() != Some(next) => {
+            // The same version under another revision differs in its pods or its image.
+            let to_version = row.wave.is_some() && serving != header.version;
+            let next = if to_version { header.version } else { next };
+            format!("{serving} → {next}")
+        }
         _ => serving,
     };
     let artifact = match header.size_bytes {

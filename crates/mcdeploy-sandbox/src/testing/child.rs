@@ -96,7 +96,11 @@ impl Server {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or(io::ErrorKind::NotFound)?;
         kill_process(pid, signal)?;
-        if frozen { self.wait_until_stopped() } else { Ok(()) }
+        if frozen {
+            self.wait_until_stopped()
+        } else {
+            Ok(())
+        }
     }
 
     /// The signal only asks: threads that run on another core go on for a moment, long

@@ -24,7 +24,7 @@ use crate::{
     tools::{self, Tool},
 };
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const READY_WITHIN: Duration = Duration::from_secs(30);
 const BUCKET: &str = "models";
 
 /// An S3 server (versitygw on a directory).
@@ -257,7 +257,7 @@ fn access(
     }
 }
 
-async fn connect(address: &str) -> Result<(), String> {
+pub(super) async fn connect(address: &str) -> Result<(), String> {
     let connected = tokio::net::TcpStream::connect(address).await;
     connected.map(drop).map_err(|error| error.to_string())
 }

@@ -65,6 +65,7 @@ fn rows() -> Vec<Row> {
 
 const HEADER: Header<'static> = Header {
     title: "digits v3, 12 s",
+    version: "v3",
     size_bytes: Some(12_300),
 };
 

@@ -62,6 +62,7 @@ pub(super) async fn follow(
         let title = title(asked, begin);
         let header = Header {
             title: &title,
+            version: &asked.request.version,
             size_bytes: Some(asked.resolved.size_bytes),
         };
         live.show(&header, &rows);
