@@ -11,10 +11,12 @@ use crate::tools::ToolError;
 
 mod api_server;
 mod child;
+mod proxy;
 mod registry;
 mod stores;
 
 pub use api_server::TestApiServer;
+pub use proxy::{Counts, Exchange, Fault, Link, Proxy, ProxyRequest};
 pub use registry::TestRegistry;
 pub use stores::{Azurite, FakeGcs, Versitygw};
 

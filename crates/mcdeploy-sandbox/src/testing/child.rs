@@ -5,7 +5,11 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{OnceLock, mpsc},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
@@ -172,13 +176,22 @@ pub(super) fn free_port() -> Result<u16, StartError> {
 
 /// A loopback address whose port 80 was free a moment ago.
 pub(super) fn address_with_free_port_80() -> Result<IpAddr, StartError> {
-    let start = std::process::id();
+    let address = listen_on_port_80()?.local_addr();
+    Ok(address.map_err(StartError::Port)?.ip())
+}
+
+/// Port 80 of a loopback address that nobody else has.
+pub(super) fn listen_on_port_80() -> Result<TcpListener, StartError> {
+    // Tests of one process that start servers at once must not look at the same address.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id().wrapping_mul(7);
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    for offset in 0..200_u32 {
-        let [.., high, low] = (start.wrapping_mul(7) + offset).to_be_bytes();
+    for _ in 0..200 {
+        let offset = NEXT.fetch_add(1, Ordering::Relaxed);
+        let [.., high, low] = start.wrapping_add(offset).to_be_bytes();
         let address = IpAddr::from([127, 9, high, low.clamp(1, 254)]);
         match TcpListener::bind((address, 80)) {
-            Ok(_) => return Ok(address),
+            Ok(listener) => return Ok(listener),
             Err(error) => last = error,
         }
     }
