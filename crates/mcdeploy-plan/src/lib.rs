@@ -21,6 +21,7 @@ mod revision;
 mod rollout;
 mod status;
 mod traffic;
+pub mod transfer;
 mod validate;
 mod version;
 mod world;
