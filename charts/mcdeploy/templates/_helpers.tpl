@@ -64,3 +64,33 @@ securityContext:
     fieldRef:
       fieldPath: metadata.namespace
 {{- end }}
+
+{{- /* Who the hub is in a member: the account, and what clouds make of the operator's identity. */}}
+{{- define "mcdeploy.hubSubjects" -}}
+- kind: ServiceAccount
+  name: mcdeploy-hub
+  namespace: {{ .Release.Namespace }}
+{{- range .Values.member.hub.groups }}
+- kind: Group
+  apiGroup: rbac.authorization.k8s.io
+  name: {{ . | quote }}
+{{- end }}
+{{- range .Values.member.hub.users }}
+- kind: User
+  apiGroup: rbac.authorization.k8s.io
+  name: {{ . | quote }}
+{{- end }}
+{{- end }}
+
+{{- /* Labels and annotations of an account; identities of clouds are bound by them. */}}
+{{- define "mcdeploy.accountMetadata" -}}
+labels:
+  {{- include "mcdeploy.labels" .root | nindent 2 }}
+  {{- with .account.labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .account.annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}

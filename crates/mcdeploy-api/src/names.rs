@@ -49,6 +49,16 @@ pub const SERVER_CONTAINER: &str = "server";
 pub const TRANSFER_CONTAINER: &str = "transfer";
 /// `ServiceAccount` in a member's system namespace that the hub acts as.
 pub const HUB_SERVICE_ACCOUNT: &str = "mcdeploy-hub";
+/// Group with the same rights in a member: clouds put the operator's identity into it.
+pub const HUB_GROUP: &str = "mcdeploy:hub";
+/// `ServiceAccount` of the operator in the hub's system namespace.
+pub const OPERATOR_SERVICE_ACCOUNT: &str = "mcdeploy-operator";
+/// `ServiceAccount` in a member's system namespace of transfer Jobs that find their
+/// credentials around them.
+pub const TRANSFER_SERVICE_ACCOUNT: &str = "mcdeploy-transfer";
+/// `ServiceAccount` in a model's namespace of pods that find their credentials around
+/// them.
+pub const MODEL_SERVICE_ACCOUNT: &str = "mcdeploy-model";
 /// Key of a kubeconfig in its Secret.
 pub const KUBECONFIG_KEY: &str = "kubeconfig";
 /// Label: name of the `ArtifactStore` that a transfer Job writes to.

@@ -8,7 +8,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
-use mcdeploy_api::names;
+use mcdeploy_api::{Provider, StoreAccess, names};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -103,6 +103,39 @@ pub(crate) fn container_security(read_only_root: bool) -> SecurityContext {
         privileged: Some(false),
         read_only_root_filesystem: Some(read_only_root),
         ..SecurityContext::default()
+    }
+}
+
+/// What a pod needs to use a store by an identity of its cloud.
+pub(crate) struct Ambient {
+    account: &'static str,
+    azure: bool,
+}
+
+impl Ambient {
+    /// `None`: none of the stores is used that way.
+    pub(crate) fn of(stores: &[&StoreAccess], account: &'static str) -> Option<Self> {
+        let by_identity = stores.iter().filter(|s| s.spec.auth.ambient.is_some());
+        let providers: Vec<_> = by_identity.map(|store| store.spec.provider).collect();
+        (!providers.is_empty()).then(|| Self {
+            account,
+            azure: providers.contains(&Provider::Azure),
+        })
+    }
+
+    /// The account that clouds bind identities to.
+    pub(crate) fn account(&self) -> String {
+        self.account.to_owned()
+    }
+
+    /// Azure injects an identity only where a label asks for it.
+    pub(crate) fn label(&self, labels: &Labels) -> Labels {
+        let mut labels = labels.clone();
+        if self.azure {
+            let key = "azure.workload.identity/use";
+            labels.insert(key.to_owned(), "true".to_owned());
+        }
+        labels
     }
 }
 

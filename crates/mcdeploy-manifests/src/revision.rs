@@ -17,8 +17,8 @@ use k8s_openapi::{
 use mcdeploy_api::{FetchPlan, names};
 
 use crate::pod::{
-    Labels, PLAN_DIR, TERMINATION_LOG, container_security, labels, metadata, mount, plan_secret,
-    plan_volume, pod_security, small_resources,
+    Ambient, Labels, PLAN_DIR, TERMINATION_LOG, container_security, labels, metadata, mount,
+    plan_secret, plan_volume, pod_security, small_resources,
 };
 
 /// Key of the fetch plan in its Secret.
@@ -104,6 +104,9 @@ fn deployment(
     labels: &Labels,
     selector: &Labels,
 ) -> Deployment {
+    let store = &input.fetch.store;
+    let ambient = Ambient::of(&[store], names::MODEL_SERVICE_ACCOUNT);
+    let pod_labels = ambient.as_ref().map(|ambient| ambient.label(labels));
     Deployment {
         metadata,
         spec: DeploymentSpec {
@@ -120,10 +123,11 @@ fn deployment(
             }),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
-                    labels: Some(labels.clone()),
+                    labels: Some(pod_labels.unwrap_or_else(|| labels.clone())),
+                    annotations: ambient.as_ref().map(|_| without_identity()),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod(input, name, selector)),
+                spec: Some(pod(input, name, selector, ambient.as_ref())),
             },
             ..DeploymentSpec::default()
         },
@@ -138,7 +142,18 @@ fn match_labels(labels: &Labels) -> LabelSelector {
     }
 }
 
-fn pod(input: &RevisionInput, name: &str, selector: &Labels) -> PodSpec {
+/// Clouds inject an identity into every container of a pod but those named here: only
+/// the one that fetches needs it.
+fn without_identity() -> Labels {
+    let keys = [
+        "azure.workload.identity/skip-containers",
+        "eks.amazonaws.com/skip-containers",
+    ];
+    keys.map(|key| (key.to_owned(), names::SERVER_CONTAINER.to_owned()))
+        .into()
+}
+
+fn pod(input: &RevisionInput, name: &str, selector: &Labels, ambient: Option<&Ambient>) -> PodSpec {
     let models = Volume {
         name: MODELS.to_owned(),
         empty_dir: Some(EmptyDirVolumeSource::default()),
@@ -150,6 +165,7 @@ fn pod(input: &RevisionInput, name: &str, selector: &Labels) -> PodSpec {
         init_containers: Some(vec![fetch(input)]),
         containers: vec![server(input)],
         security_context: Some(pod_security()),
+        service_account_name: ambient.map(Ambient::account),
         termination_grace_period_seconds: Some(GRACE_SECONDS),
         topology_spread_constraints: Some(vec![TopologySpreadConstraint {
             label_selector: Some(match_labels(selector)),

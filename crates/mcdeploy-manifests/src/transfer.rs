@@ -10,7 +10,7 @@ use k8s_openapi::{
 use mcdeploy_api::{Sha256Digest, TransferPlan, names};
 
 use crate::pod::{
-    PLAN_DIR, TERMINATION_LOG, container_security, labels, metadata, mount, plan_secret,
+    Ambient, PLAN_DIR, TERMINATION_LOG, container_security, labels, metadata, mount, plan_secret,
     plan_volume, pod_security, small_resources,
 };
 
@@ -79,6 +79,9 @@ pub fn render_transfer(input: &TransferInput) -> TransferObjects {
     ]);
     let meta = metadata(namespace, name, &labels);
     let secret = plan_secret(meta.clone(), TRANSFER_KEY, plan);
+    let stores = [&plan.source, &plan.target];
+    let ambient = Ambient::of(&stores, names::TRANSFER_SERVICE_ACCOUNT);
+    let pod_labels = ambient.as_ref().map(|ambient| ambient.label(&labels));
     let job = Job {
         metadata: meta,
         spec: Some(JobSpec {
@@ -87,10 +90,10 @@ pub fn render_transfer(input: &TransferInput) -> TransferObjects {
             active_deadline_seconds: Some(DEADLINE_SECONDS),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
-                    labels: Some(labels),
+                    labels: Some(pod_labels.unwrap_or(labels)),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod(name, daemon_image)),
+                spec: Some(pod(name, daemon_image, ambient.as_ref())),
             },
             ..JobSpec::default()
         }),
@@ -99,7 +102,7 @@ pub fn render_transfer(input: &TransferInput) -> TransferObjects {
     TransferObjects { secret, job }
 }
 
-fn pod(secret: &str, daemon_image: &str) -> PodSpec {
+fn pod(secret: &str, daemon_image: &str, ambient: Option<&Ambient>) -> PodSpec {
     let plan = format!("{PLAN_DIR}/{TRANSFER_KEY}");
     let args = ["transfer", "--plan", &plan];
     PodSpec {
@@ -107,6 +110,7 @@ fn pod(secret: &str, daemon_image: &str) -> PodSpec {
         enable_service_links: Some(false),
         restart_policy: Some("Never".to_owned()),
         security_context: Some(pod_security()),
+        service_account_name: ambient.map(Ambient::account),
         termination_grace_period_seconds: Some(10),
         containers: vec![Container {
             name: names::TRANSFER_CONTAINER.to_owned(),

@@ -18,6 +18,7 @@ fn store(name: &str) -> StoreAccess {
         spec: ArtifactStoreSpec {
             provider: Provider::Aws,
             region: "us-east-1".to_owned(),
+            jurisdiction: None,
             location: StoreLocation {
                 s3: Some(S3Location {
                     bucket: "models".to_owned(),
@@ -110,6 +111,37 @@ fn a_transfer_is_rendered_like_this() {
     let TransferObjects { secret, job } = render_transfer(&transfer());
     insta::assert_yaml_snapshot!("transfer_job", job);
     assert_eq!(secret.metadata, job.metadata);
+}
+
+#[test]
+fn an_identity_of_a_cloud_is_asked_for_where_a_store_is_used_by_it() {
+    let by_identity = |store: &mut StoreAccess, provider| {
+        store.spec.provider = provider;
+        store.spec.auth = StoreAuth {
+            ambient: Some(mcdeploy_api::Empty {}),
+            ..StoreAuth::default()
+        };
+    };
+    let mut input = revision();
+    by_identity(&mut input.fetch.store, Provider::Azure);
+    let template = render_revision(&input).deployment.spec.template;
+    let account = template.spec.unwrap().service_account_name;
+    assert_eq!(account.as_deref(), Some(names::MODEL_SERVICE_ACCOUNT));
+    let metadata = template.metadata.unwrap();
+    assert_eq!(
+        metadata.labels.unwrap()["azure.workload.identity/use"],
+        "true"
+    );
+    // The model server itself gets none.
+    let skipped = metadata.annotations.unwrap();
+    assert!(skipped.values().all(|name| name == names::SERVER_CONTAINER));
+    let mut input = transfer();
+    by_identity(&mut input.plan.target, Provider::Gcp);
+    let template = render_transfer(&input).job.spec.unwrap().template;
+    let account = template.spec.unwrap().service_account_name;
+    assert_eq!(account.as_deref(), Some(names::TRANSFER_SERVICE_ACCOUNT));
+    let labels = template.metadata.unwrap().labels.unwrap();
+    assert!(!labels.contains_key("azure.workload.identity/use"));
 }
 
 #[test]

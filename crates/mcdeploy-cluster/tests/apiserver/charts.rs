@@ -3,9 +3,10 @@
 use k8s_openapi::api::{
     apps::v1::Deployment,
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
-    core::v1::Service,
+    core::v1::{Service, ServiceAccount},
     rbac::v1::{ClusterRole, Role},
 };
+use mcdeploy_api::names;
 use mcdeploy_cluster::ClusterClient;
 
 use crate::support::Shared;
@@ -16,12 +17,16 @@ const CRD: &str = "mcdeploy.dev";
 /// `resource[/subresource]` of a group, in a namespace or everywhere (`""`).
 type Right = (&'static str, &'static str, &'static str, &'static str);
 
+/// `account`: a `ServiceAccount` of the system namespace, or a group.
 async fn allowed(client: &ClusterClient, account: &str, right: Right) -> bool {
     let (verb, group, resource, namespace) = right;
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    let is_group = account == names::HUB_GROUP;
+    let user = format!("system:serviceaccount:{SYSTEM}:{account}");
     let review = SubjectAccessReview {
         spec: SubjectAccessReviewSpec {
-            user: Some(format!("system:serviceaccount:{SYSTEM}:{account}")),
+            user: Some(user).filter(|_| !is_group),
+            groups: is_group.then(|| vec![account.to_owned()]),
             resource_attributes: Some(ResourceAttributes {
                 verb: Some(verb.to_owned()),
                 group: Some(group.to_owned()),
@@ -133,7 +138,62 @@ async fn the_hub_may_place_models_in_a_member_and_no_more() {
             "",
         ),
     ];
-    check("mcdeploy-hub", &may, &may_not).await;
+    check(names::HUB_SERVICE_ACCOUNT, &may, &may_not).await;
+    // What a cloud makes of the operator's identity.
+    check(names::HUB_GROUP, &may, &may_not).await;
+}
+
+#[tokio::test]
+async fn accounts_that_terraform_trusts_are_there_and_have_no_rights() {
+    let shared = Shared::get();
+    let client = shared.client();
+    for cloud in ["aws", "azure", "gcp"] {
+        let pinned = |name| terraform_default(cloud, name);
+        assert_eq!(pinned("system_namespace"), names::SYSTEM_NAMESPACE);
+        assert_eq!(
+            pinned("hub_service_account"),
+            names::OPERATOR_SERVICE_ACCOUNT
+        );
+        assert_eq!(
+            pinned("transfer_service_account"),
+            names::TRANSFER_SERVICE_ACCOUNT
+        );
+        let models = format!("default/{}", names::MODEL_SERVICE_ACCOUNT);
+        assert_eq!(pinned("model_service_accounts"), models);
+    }
+    for (namespace, name) in [
+        (SYSTEM, names::OPERATOR_SERVICE_ACCOUNT),
+        (SYSTEM, names::TRANSFER_SERVICE_ACCOUNT),
+        ("default", names::MODEL_SERVICE_ACCOUNT),
+    ] {
+        let found: Option<ServiceAccount> = client.get(Some(namespace), name).await.unwrap();
+        assert!(found.is_some(), "{namespace}/{name}");
+    }
+    let may_not = [
+        ("get", "", "secrets", SYSTEM),
+        ("list", "", "pods", "default"),
+    ];
+    check(names::TRANSFER_SERVICE_ACCOUNT, &[], &may_not).await;
+    let found: Deployment = client
+        .get(Some(SYSTEM), "mcdeploy-operator")
+        .await
+        .unwrap()
+        .unwrap();
+    let account = found.spec.template.spec.unwrap().service_account_name;
+    assert_eq!(account.as_deref(), Some(names::OPERATOR_SERVICE_ACCOUNT));
+}
+
+/// The one word in quotes that a variable of an identity module has as its default.
+fn terraform_default(cloud: &str, variable: &str) -> String {
+    let root = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let file = root.join(format!("terraform/modules/{cloud}/identity/variables.tf"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (_, body) = text
+        .split_once(&format!("variable \"{variable}\" {{"))
+        .unwrap();
+    let mut lines = body.lines().map(str::trim_start);
+    let default = lines.find(|line| line.starts_with("default ")).unwrap();
+    default.split('"').nth(1).unwrap().to_owned()
 }
 
 #[tokio::test]
