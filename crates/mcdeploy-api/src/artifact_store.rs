@@ -20,6 +20,12 @@ use crate::{Condition, ObjectName, Provider};
     printcolumn(name = "Provider", type_ = "string", json_path = ".spec.provider"),
     printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
     printcolumn(
+        name = "Jurisdiction",
+        type_ = "string",
+        json_path = ".spec.jurisdiction",
+        priority = 1
+    ),
+    printcolumn(
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status"
@@ -44,6 +50,10 @@ pub struct ArtifactStoreSpec {
     /// Region, in the provider's own spelling.
     #[schemars(length(min = 1, max = 63))]
     pub region: String,
+    /// Country of the region (ISO 3166), or `EU` where that is part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[A-Z]{2}$"))]
+    pub jurisdiction: Option<String>,
     /// Which protocol, and where.
     pub location: StoreLocation,
     /// How requests are authorised.

@@ -120,6 +120,8 @@ words! {
         AuthFailed,
         /// The kubeconfig is not one that the operator will use.
         KubeconfigRefused,
+        /// The spec names a way to reach the cluster that this version cannot use yet.
+        AccessNotSupported,
         /// A later rollout took this one's place.
         Superseded,
         /// Clusters outside the scope keep another revision.

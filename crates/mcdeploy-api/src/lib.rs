@@ -17,11 +17,13 @@
 )]
 
 mod artifact_store;
+mod cluster_access;
 mod condition;
 mod crds;
 mod digest;
 mod error_class;
 mod jobs;
+mod jurisdiction;
 mod member_cluster;
 mod model_deployment;
 mod model_rollout;
@@ -34,14 +36,16 @@ pub use artifact_store::{
     ArtifactStore, ArtifactStoreSpec, ArtifactStoreStatus, AzureBlobLocation, Empty, GcsLocation,
     S3Checksums, S3Location, StoreAuth, StoreLocation,
 };
+pub use cluster_access::{AksAccess, ClusterAccess, EksAccess, GkeAccess, SecretKeyRef};
 pub use condition::{Condition, ConditionStatus, ConditionType, Reason, set_condition};
 pub use crds::all_crds;
 pub use digest::{ParseDigestError, Sha256Digest};
 pub use error_class::ErrorClass;
 pub use jobs::{FetchPlan, SecretValues, StoreAccess, TransferPlan};
+pub use jurisdiction::{WrongJurisdiction, check_jurisdiction};
 pub use member_cluster::{
-    ClusterAccess, ClusterIngress, MemberCluster, MemberClusterSpec, MemberClusterStatus, Provider,
-    SecretKeyRef, UnknownProvider,
+    ClusterIngress, MemberCluster, MemberClusterSpec, MemberClusterStatus, Provider,
+    UnknownProvider,
 };
 pub use model_deployment::{
     ClusterSelection, ClusterStatus, Container, EnvVar, ModelDeployment, ModelDeploymentSpec,

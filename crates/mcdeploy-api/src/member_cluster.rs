@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, ObjectName};
+use crate::{ClusterAccess, Condition, ObjectName};
 
 /// A Kubernetes cluster that can serve models, in one provider and region.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,12 @@ use crate::{Condition, ObjectName};
     printcolumn(name = "Provider", type_ = "string", json_path = ".spec.provider"),
     printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
     printcolumn(
+        name = "Jurisdiction",
+        type_ = "string",
+        json_path = ".spec.jurisdiction",
+        priority = 1
+    ),
+    printcolumn(
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status"
@@ -35,7 +41,9 @@ use crate::{Condition, ObjectName};
     printcolumn(name = "Version", type_ = "string", json_path = ".status.kubernetesVersion"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.size() <= 40")
-        .message("the name of a member cluster has at most 40 characters")
+        .message("the name of a member cluster has at most 40 characters"),
+    validation = Rule::new("(!has(self.spec.access.eks) || self.spec.provider == 'aws') && (!has(self.spec.access.gke) || self.spec.provider == 'gcp') && (!has(self.spec.access.aks) || self.spec.provider == 'azure')")
+        .message("spec.access: eks is for provider aws, gke for gcp, aks for azure")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MemberClusterSpec {
@@ -45,6 +53,10 @@ pub struct MemberClusterSpec {
     /// Region, in the provider's own spelling, such as `us-east-1`.
     #[schemars(length(min = 1, max = 63))]
     pub region: String,
+    /// Country of the region (ISO 3166), or `EU` where that is part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[A-Z]{2}$"))]
+    pub jurisdiction: Option<String>,
     /// How the hub reaches the cluster's API server.
     pub access: ClusterAccess,
     /// The `ArtifactStore` that pods of this cluster read models from. It belongs to
@@ -111,32 +123,6 @@ impl FromStr for Provider {
             word: word.to_owned(),
         })
     }
-}
-
-/// How the hub reaches a member's API server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ClusterAccess {
-    /// A kubeconfig in a Secret of the operator's own namespace. It holds a bearer
-    /// token and a CA; `exec`, file paths, proxies and skipped TLS are refused.
-    pub kubeconfig_secret_ref: SecretKeyRef,
-}
-
-/// One key of a Secret in the operator's namespace.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SecretKeyRef {
-    /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-    /// Key within the Secret.
-    #[serde(default = "kubeconfig_key")]
-    #[schemars(length(min = 1, max = 253))]
-    pub key: String,
-}
-
-fn kubeconfig_key() -> String {
-    "kubeconfig".to_owned()
 }
 
 /// Where the cluster's gateway answers.

@@ -27,6 +27,8 @@ pub struct MemberRegistration {
     pub provider: Provider,
     /// Region, in the provider's own spelling.
     pub region: String,
+    /// Country of the region (ISO 3166), or `EU`, if it is said.
+    pub jurisdiction: Option<String>,
     /// Name of the `ArtifactStore` that its pods read from.
     pub artifact_store: String,
     /// `host:port` of the gateway, when its Service's own address does not do.
@@ -229,15 +231,14 @@ fn secret(cluster: &str, kubeconfig: String) -> Secret {
 }
 
 fn member_cluster(request: &MemberRegistration) -> MemberCluster {
-    let access = ClusterAccess {
-        kubeconfig_secret_ref: SecretKeyRef {
-            name: names::cluster_secret_name(&request.name),
-            key: names::KUBECONFIG_KEY.to_owned(),
-        },
-    };
+    let access = ClusterAccess::by_kubeconfig(SecretKeyRef {
+        name: names::cluster_secret_name(&request.name),
+        key: names::KUBECONFIG_KEY.to_owned(),
+    });
     let spec = MemberClusterSpec {
         provider: request.provider,
         region: request.region.clone(),
+        jurisdiction: request.jurisdiction.clone(),
         access,
         artifact_store_ref: ObjectName::new(&request.artifact_store),
         ingress: request

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use mcdeploy_api::{
-    ArtifactStore, ConditionStatus, ConditionType, ErrorClass, Reason, names, set_condition,
+    ArtifactStore, ArtifactStoreSpec, ConditionStatus, ConditionType, ErrorClass, Reason,
+    check_jurisdiction, names, set_condition,
 };
 use mcdeploy_cluster::ClusterError;
 use mcdeploy_store::check_store;
@@ -37,7 +38,22 @@ pub(crate) async fn reconcile(ctx: &Context, name: &str) -> Result<Option<Durati
     let Some(store) = hub.get::<ArtifactStore>(None, name).await? else {
         return Ok(None);
     };
-    let (state, reason, message) = observe(ctx, name).await?;
+    let ArtifactStoreSpec {
+        provider,
+        region,
+        jurisdiction,
+        ..
+    } = &store.spec;
+    let wrong = jurisdiction
+        .as_ref()
+        .and_then(|given| check_jurisdiction(*provider, region, given).err());
+    let (state, reason, message) = match wrong {
+        Some(why) => {
+            let message = format!("spec.jurisdiction: {why}");
+            (ConditionStatus::False, Reason::Invalid, message)
+        }
+        None => observe(ctx, name).await?,
+    };
     let ready = state == ConditionStatus::True;
     let before = store.status.clone().unwrap_or_default();
     let mut status = before.clone();

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Secret;
 use mcdeploy_api::{
-    ArtifactStore, ConditionStatus, ConditionType, ErrorClass, MemberCluster, MemberClusterStatus,
-    Reason, Sha256Digest, names, set_condition,
+    ArtifactStore, ConditionStatus, ConditionType, ErrorClass, MemberCluster, MemberClusterSpec,
+    MemberClusterStatus, Reason, Sha256Digest, check_jurisdiction, names, set_condition,
 };
 use mcdeploy_cluster::{ClientSettings, ClusterClient, ClusterError, Unseen, parse_kubeconfig};
 
@@ -94,7 +94,9 @@ async fn client(
     name: &str,
 ) -> Result<Result<ClusterClient, Unseen>, Error> {
     let namespace = &ctx.settings.namespace;
-    let reference = &member.spec.access.kubeconfig_secret_ref;
+    let Some(reference) = &member.spec.access.kubeconfig_secret_ref else {
+        return Ok(Err(not_supported(member, name)));
+    };
     let refused = |message: String| Unseen {
         reason: Reason::KubeconfigRefused,
         message,
@@ -133,6 +135,25 @@ async fn client(
     Ok(Ok(client))
 }
 
+/// Identities of clouds are kept, and not used yet.
+fn not_supported(member: &MemberCluster, name: &str) -> Unseen {
+    let MemberClusterSpec {
+        provider,
+        region,
+        artifact_store_ref,
+        access,
+        ..
+    } = &member.spec;
+    Unseen {
+        reason: Reason::AccessNotSupported,
+        message: format!(
+            "spec.access.{} is kept, and this version reaches clusters by kubeconfigSecretRef only: with a kubeconfig of the cluster run `mcdeploy clusters add {name} --provider {provider} --region {region} --store {} --member-kubeconfig FILE`",
+            access.kind(),
+            artifact_store_ref.name
+        ),
+    }
+}
+
 async fn observe(client: &ClusterClient, member: &MemberCluster) -> Result<Look, Unseen> {
     let version = client.api_server_version().await;
     let version = version.map_err(|error| Unseen::from(&error))?;
@@ -165,7 +186,13 @@ fn status(
             let (reason, message) = (unseen.reason, unseen.message.clone());
             let unknown = ConditionStatus::Unknown;
             set(ConditionType::Reachable, unknown, reason, message.clone());
-            set(ConditionType::Ready, unknown, reason, message);
+            // Waiting does not help where the spec itself cannot be used.
+            let ready = if reason == Reason::AccessNotSupported {
+                ConditionStatus::False
+            } else {
+                unknown
+            };
+            set(ConditionType::Ready, ready, reason, message);
         }
         Ok(look) => {
             let message = "the API server answers".to_owned();
@@ -188,6 +215,11 @@ fn ready(
     let no = |reason, message| (ConditionStatus::False, reason, message);
     let name = &member.spec.artifact_store_ref.name;
     let provider = member.spec.provider;
+    if let Some(jurisdiction) = &member.spec.jurisdiction
+        && let Err(why) = check_jurisdiction(provider, &member.spec.region, jurisdiction)
+    {
+        return no(Reason::Invalid, format!("spec.jurisdiction: {why}"));
+    }
     match (store, &look.gateway) {
         (None, _) => {
             let message = format!("ArtifactStore {name:?} does not exist");

@@ -7,7 +7,9 @@ use std::{
 };
 
 use k8s_openapi::api::core::v1::Secret;
-use mcdeploy_api::{ArtifactStore, Reason, ReplicaState, SecretValues, Sha256Digest, StoreAccess};
+use mcdeploy_api::{
+    ArtifactStore, ArtifactStoreSpec, Reason, ReplicaState, SecretValues, Sha256Digest, StoreAccess,
+};
 use mcdeploy_cluster::{ClusterClient, ClusterError};
 use mcdeploy_plan::{ReplicaFacts, ReplicaWanted, StoreFacts};
 use mcdeploy_store::{Store, StoreError, verify_replica};
@@ -95,9 +97,14 @@ async fn access(
             secret.0.insert(key, value);
         }
     }
+    // No matter of access: who sets it changes no pod, and no daemon has to know it.
+    let spec = ArtifactStoreSpec {
+        jurisdiction: None,
+        ..store.spec.clone()
+    };
     Ok(Ok(StoreAccess {
         name: name.to_owned(),
-        spec: store.spec.clone(),
+        spec,
         secret,
     }))
 }

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod cloud;
+mod stories;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

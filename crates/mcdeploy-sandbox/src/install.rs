@@ -157,6 +157,7 @@ async fn add_member(hub: &ClusterClient, cloud: Cloud) -> Result<(), SandboxErro
         name: cloud.name().to_owned(),
         provider,
         region: cloud.region().to_owned(),
+        jurisdiction: None,
         artifact_store: cloud.name().to_owned(),
         ingress: None,
         server: None,

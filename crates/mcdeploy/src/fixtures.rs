@@ -13,12 +13,11 @@ pub(crate) fn member(name: &str, provider: Provider) -> MemberCluster {
         MemberClusterSpec {
             provider,
             region: "somewhere-1".into(),
-            access: ClusterAccess {
-                kubeconfig_secret_ref: SecretKeyRef {
-                    name: format!("cluster-{name}"),
-                    key: "kubeconfig".into(),
-                },
-            },
+            jurisdiction: None,
+            access: ClusterAccess::by_kubeconfig(SecretKeyRef {
+                name: format!("cluster-{name}"),
+                key: "kubeconfig".into(),
+            }),
             artifact_store_ref: ObjectName::new(provider.as_str()),
             ingress: None,
         },

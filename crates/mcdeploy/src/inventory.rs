@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use mcdeploy_api::{
-    API_VERSION, ArtifactStoreSpec, Empty, ObjectName, Provider, StoreAuth, StoreLocation,
+    API_VERSION, AksAccess, ArtifactStoreSpec, ClusterAccess, EksAccess, Empty, GkeAccess,
+    MemberClusterSpec, ObjectName, Provider, StoreAuth, StoreLocation, check_jurisdiction,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -42,47 +43,11 @@ pub(crate) enum FleetAccess {
     /// A context of the kubeconfig that this program runs with: a token is minted there.
     Kubeconfig(FleetContext),
     /// Identity of AWS.
-    Eks(EksAccess),
+    Eks(Box<EksAccess>),
     /// Identity of Google Cloud.
-    Gke(GkeAccess),
+    Gke(Box<GkeAccess>),
     /// Identity of Azure.
-    Aks(AksAccess),
-}
-
-/// A cluster of EKS, and the role that the hub takes with its token.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct EksAccess {
-    cluster_name: String,
-    region: String,
-    account_id: String,
-    role_arn: String,
-    endpoint: String,
-    ca_data: String,
-}
-
-/// A cluster of GKE, and the service account that the hub acts as.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct GkeAccess {
-    project_id: String,
-    location: String,
-    cluster_name: String,
-    service_account: String,
-    #[serde(default)]
-    workload_identity_provider: Option<String>,
-    endpoint: String,
-    ca_data: String,
-}
-
-/// A cluster of AKS, and the managed identity that the hub acts as.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct AksAccess {
-    resource_id: String,
-    tenant_id: String,
-    client_id: String,
-    fqdn: String,
+    Aks(Box<AksAccess>),
 }
 
 /// A context of a kubeconfig.
@@ -99,6 +64,8 @@ pub(crate) struct FleetStore {
     pub(crate) name: String,
     pub(crate) provider: Provider,
     pub(crate) region: String,
+    #[serde(default)]
+    pub(crate) jurisdiction: Option<String>,
     pub(crate) location: StoreLocation,
     pub(crate) auth: FleetAuth,
 }
@@ -150,6 +117,18 @@ impl FleetAccess {
         }
     }
 
+    /// The same in a `MemberCluster`; `None`: it takes a token that is yet to be minted.
+    fn identity(&self) -> Option<ClusterAccess> {
+        let mut access = ClusterAccess::default();
+        match self.clone() {
+            Self::Kubeconfig(_) => return None,
+            Self::Eks(eks) => access.eks = Some(*eks),
+            Self::Gke(gke) => access.gke = Some(*gke),
+            Self::Aks(aks) => access.aks = Some(*aks),
+        }
+        Some(access)
+    }
+
     fn provider(&self) -> Option<Provider> {
         match self {
             Self::Kubeconfig(_) => None,
@@ -157,6 +136,23 @@ impl FleetAccess {
             Self::Gke(_) => Some(Provider::Gcp),
             Self::Aks(_) => Some(Provider::Azure),
         }
+    }
+}
+
+impl FleetCluster {
+    /// The spec of its `MemberCluster`, where that needs no token. Access that the
+    /// operator can use now is kept before one that it cannot use yet.
+    pub(crate) fn spec(&self, known: Option<&MemberClusterSpec>) -> Option<MemberClusterSpec> {
+        let identity = self.access.identity()?;
+        let usable = known.filter(|known| known.access.kubeconfig_secret_ref.is_some());
+        Some(MemberClusterSpec {
+            provider: self.provider,
+            region: self.region.clone(),
+            jurisdiction: self.jurisdiction.clone(),
+            access: usable.map_or(identity, |known| known.access.clone()),
+            artifact_store_ref: ObjectName::new(&self.artifact_store_ref),
+            ingress: known.and_then(|known| known.ingress.clone()),
+        })
     }
 }
 
@@ -180,6 +176,7 @@ impl FleetStore {
         ArtifactStoreSpec {
             provider: self.provider,
             region: self.region.clone(),
+            jurisdiction: self.jurisdiction.clone(),
             location: self.location.clone(),
             auth,
         }
@@ -271,6 +268,9 @@ fn check(fleet: &Fleet, known_stores: Option<&[String]>, problems: &mut Vec<Stri
         check_cluster(cluster, fleet, known_stores, problems);
     }
     for store in &fleet.stores {
+        let what = format!("store {:?}", store.name);
+        let law = store.jurisdiction.as_deref();
+        jurisdiction(&what, store.provider, &store.region, law, problems);
         let StoreLocation {
             s3,
             azure_blob,
@@ -279,8 +279,7 @@ fn check(fleet: &Fleet, known_stores: Option<&[String]>, problems: &mut Vec<Stri
         let kinds = [s3.is_some(), azure_blob.is_some(), gcs.is_some()];
         if kinds.iter().filter(|&&set| set).count() != 1 {
             problems.push(format!(
-                "store {:?}: set exactly one of s3, azureBlob, gcs in its location",
-                store.name
+                "{what}: set exactly one of s3, azureBlob, gcs in its location"
             ));
         }
     }
@@ -295,10 +294,13 @@ fn check_cluster(
     let FleetCluster {
         name,
         provider,
+        region,
+        jurisdiction: law,
         artifact_store_ref,
         access,
-        ..
     } = cluster;
+    let what = format!("cluster {name:?}");
+    jurisdiction(&what, *provider, region, law.as_deref(), problems);
     if access
         .provider()
         .is_some_and(|of_access| of_access != *provider)
@@ -321,6 +323,21 @@ fn check_cluster(
             "cluster {name:?} names the store {artifact_store_ref:?}, which is neither here nor in the hub"
         )),
         (Some(_) | None, _) => {}
+    }
+}
+
+/// Whose law is said to hold, against where the region is.
+fn jurisdiction(
+    what: &str,
+    provider: Provider,
+    region: &str,
+    law: Option<&str>,
+    problems: &mut Vec<String>,
+) {
+    if let Some(law) = law
+        && let Err(why) = check_jurisdiction(provider, region, law)
+    {
+        problems.push(format!("{what}: {why}"));
     }
 }
 

@@ -15,8 +15,8 @@ use kube::{
     api::{ListParams, Patch, PatchParams, PostParams},
 };
 use mcdeploy_api::{
-    MemberCluster, ModelDeployment, ModelRollout, ModelVersion, TrafficPolicy, all_crds,
-    names::ANNOTATION_REQUESTED_BY,
+    ArtifactStore, MemberCluster, ModelDeployment, ModelRollout, ModelVersion, TrafficPolicy,
+    all_crds, names::ANNOTATION_REQUESTED_BY,
 };
 use mcdeploy_sandbox::testing::TestApiServer;
 use serde_json::{Value, json};
@@ -268,6 +268,7 @@ async fn rollouts_against_a_real_api_server() {
     reading_commands(&world);
     other_manager_is_a_conflict(&world).await;
     clusters_are_added(&world).await;
+    an_inventory_is_added(&world).await;
     silent_hub_is_told_at_once(&world);
 }
 
@@ -569,6 +570,55 @@ async fn clusters_are_added(world: &World) {
         ran.stdout.contains("membercluster.mcdeploy.dev/aws-2\n"),
         "{}",
         ran.stdout
+    );
+}
+
+/// The same program twice: what is kept, and that nothing changes the second time.
+async fn an_inventory_is_added(world: &World) {
+    let eks = json!({"eks": {
+        "clusterName": "one", "region": "eu-west-1", "accountId": "123456789012",
+        "roleArn": "arn:aws:iam::123456789012:role/hub",
+        "endpoint": "https://eks.example.com", "caData": "Zm9v",
+    }});
+    let mut fleet = json!({
+        "apiVersion": "mcdeploy.dev/v1alpha1", "kind": "FleetInventory",
+        "clusters": [{"name": "aws-3", "provider": "aws", "region": "eu-west-1",
+            "jurisdiction": "EU", "artifactStoreRef": "aws-3", "access": eks}],
+        "stores": [{"name": "aws-3", "provider": "aws", "region": "eu-west-1",
+            "jurisdiction": "IE", "location": {"s3": {"bucket": "models"}},
+            "auth": {"ambient": {}}}],
+    });
+    let add = |fleet: &Value| {
+        std::fs::write(world.dir.path().join("fleet.json"), fleet.to_string()).unwrap();
+        world.run(&["clusters", "add", "-f", "fleet.json"])
+    };
+    let members: Api<MemberCluster> = Api::all(world.client.clone());
+    let ran = add(&fleet);
+    ran.check(0, "");
+    let told = "kept and not used by the hub yet";
+    assert!(ran.stdout.contains(told), "{}", ran.stdout);
+    let first = members.get("aws-3").await.unwrap();
+    assert_eq!(serde_json::to_value(&first.spec.access).unwrap(), eks);
+    assert_eq!(first.spec.jurisdiction.as_deref(), Some("EU"));
+    let stores: Api<ArtifactStore> = Api::all(world.client.clone());
+    let store = stores.get("aws-3").await.unwrap();
+    assert_eq!(store.spec.jurisdiction.as_deref(), Some("IE"));
+    add(&fleet).check(0, "");
+    let second = members.get("aws-3").await.unwrap();
+    assert_eq!(second.resource_version(), first.resource_version());
+    // A way in that works replaces one that does not yet, and is kept.
+    let mut args = vec!["clusters", "add", "aws-3", "--provider", "aws"];
+    args.extend(["--region", "eu-west-1", "--store", "aws-3"]);
+    args.extend(["--member-kubeconfig", "kubeconfig"]);
+    world.run(&args).check(0, "");
+    add(&fleet).check(0, "");
+    let now = members.get("aws-3").await.unwrap();
+    assert_eq!(now.spec.access.kind(), "kubeconfigSecretRef");
+    assert_eq!(now.spec.jurisdiction.as_deref(), Some("EU"));
+    fleet["clusters"][0]["jurisdiction"] = json!("US");
+    add(&fleet).check(
+        2,
+        "cluster \"aws-3\": jurisdiction \"US\" contradicts region",
     );
 }
 

@@ -47,6 +47,7 @@ def test_a_good_inventory_fits():
         ("clusters.0.access", {}, "$.clusters[0].access"),
         ("clusters.0.access", {"kubeconfig": {"context": "a"}, "aks": {}}, "$.clusters[0].access"),
         ("clusters.0.access", {"token": "secret"}, "$.clusters[0].access"),
+        ("stores.0.jurisdiction", "eu", "$.stores[0].jurisdiction"),
         ("stores.0.auth", {"secretRef": "a", "ambient": {}}, "$.stores[0].auth"),
         ("stores.0.location", {"ftp": {}}, "$.stores[0].location"),
     ],

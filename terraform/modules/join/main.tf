@@ -22,15 +22,18 @@ locals {
   ]
 
   stores = [
-    for store in var.stores : {
-      name     = store.name
-      provider = store.provider
-      region   = store.region
-      location = {
-        for kind, location in store.location :
-        kind => { for key, value in location : key => value if value != null } if location != null
-      }
-      auth = { for kind, auth in store.auth : kind => auth if auth != null }
-    }
+    for store in var.stores : merge(
+      {
+        name     = store.name
+        provider = store.provider
+        region   = store.region
+        location = {
+          for kind, location in store.location :
+          kind => { for key, value in location : key => value if value != null } if location != null
+        }
+        auth = { for kind, auth in store.auth : kind => auth if auth != null }
+      },
+      store.jurisdiction == null ? {} : { jurisdiction = store.jurisdiction },
+    )
   ]
 }

@@ -112,9 +112,10 @@ variable "clusters" {
 variable "stores" {
   description = "Artifact stores: the `store` outputs of artifacts modules."
   type = list(object({
-    name     = string
-    provider = string
-    region   = string
+    name         = string
+    provider     = string
+    region       = string
+    jurisdiction = optional(string)
     location = object({
       s3 = optional(object({
         bucket    = string
@@ -146,6 +147,15 @@ variable "stores" {
   validation {
     condition     = alltrue([for store in var.stores : contains(["aws", "azure", "gcp", "onprem"], store.provider)])
     error_message = "stores: provider: expected aws, azure, gcp or onprem."
+  }
+
+  validation {
+    condition = alltrue([
+      for store in var.stores : store.jurisdiction == null || store.provider == "onprem" ? true : (
+        contains(lookup(lookup(local.regions, store.provider, {}), store.region, []), store.jurisdiction)
+      )
+    ])
+    error_message = "stores: jurisdiction: contradicts region; expected its country (or EU where that is part of it), see terraform/modules/regions.json."
   }
 
   validation {

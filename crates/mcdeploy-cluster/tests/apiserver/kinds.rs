@@ -240,6 +240,36 @@ async fn a_status_is_swapped_only_against_the_version_that_was_read() {
     assert_eq!(blind.status.unwrap().epoch.unwrap().seq, 3);
 }
 
+fn member_of(provider: &str, access: &Value, jurisdiction: &str) -> Value {
+    object::<MemberCluster>(
+        None,
+        "member",
+        json!({ "provider": provider, "region": "here", "jurisdiction": jurisdiction,
+                "artifactStoreRef": { "name": "aws" }, "access": access }),
+    )
+}
+
+#[tokio::test]
+async fn a_member_cluster_has_one_way_in_that_its_provider_knows() {
+    let shared = Shared::get();
+    let client = shared.client();
+    let aks = json!({ "aks": { "resourceId": "/subscriptions/s/managedClusters/c",
+        "tenantId": "0".repeat(36), "clientId": "1".repeat(36), "fqdn": "c.example.com" } });
+    let mut two = aks.clone();
+    two["kubeconfigSecretRef"] = json!({ "name": "cluster-m" });
+    let one = ["exactly one of kubeconfigSecretRef, eks, gke, aks"];
+    refused::<MemberCluster>(&client, member_of("azure", &two, "DE"), &one).await;
+    refused::<MemberCluster>(&client, member_of("azure", &json!({}), "DE"), &one).await;
+    let elsewhere = ["spec.access: eks is for provider aws"];
+    refused::<MemberCluster>(&client, member_of("gcp", &aks, "DE"), &elsewhere).await;
+    let word = ["spec.jurisdiction"];
+    refused::<MemberCluster>(&client, member_of("azure", &aks, "Germany"), &word).await;
+    let kept: MemberCluster = apply(&client, member_of("azure", &aks, "DE"))
+        .await
+        .unwrap();
+    assert_eq!(serde_json::to_value(kept.spec.access).unwrap(), aks);
+}
+
 #[tokio::test]
 async fn a_member_cluster_has_a_provider_that_exists() {
     let shared = Shared::get();

@@ -13,6 +13,7 @@ fn request(name: &str) -> MemberRegistration {
         name: name.to_owned(),
         provider: Provider::Aws,
         region: "us-east-1".to_owned(),
+        jurisdiction: Some("US".to_owned()),
         artifact_store: "aws".to_owned(),
         ingress: None,
         server: None,
@@ -55,10 +56,9 @@ async fn a_member_is_added_with_a_token_that_can_do_the_hubs_work() {
         "{refused}"
     );
     let cluster: MemberCluster = hub.get(None, "aws").await.unwrap().unwrap();
-    assert_eq!(
-        cluster.spec.access.kubeconfig_secret_ref.name,
-        "cluster-aws"
-    );
+    let reference = cluster.spec.access.kubeconfig_secret_ref.unwrap();
+    assert_eq!(reference.name, "cluster-aws");
+    assert_eq!(cluster.spec.jurisdiction.as_deref(), Some("US"));
     register_member(&hub, &member, &request("aws"))
         .await
         .unwrap();

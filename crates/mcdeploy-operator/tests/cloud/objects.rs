@@ -17,6 +17,7 @@ pub(crate) fn artifact_store(provider: Provider) -> ArtifactStore {
         ArtifactStoreSpec {
             provider,
             region: "here".into(),
+            jurisdiction: None,
             // Opened as a directory: see `World::operate`.
             location: StoreLocation {
                 s3: Some(S3Location {
@@ -54,12 +55,11 @@ pub(crate) fn member_cluster(name: &str, provider: Provider) -> MemberCluster {
         MemberClusterSpec {
             provider,
             region: "here".into(),
-            access: ClusterAccess {
-                kubeconfig_secret_ref: SecretKeyRef {
-                    name: names::cluster_secret_name(name),
-                    key: names::KUBECONFIG_KEY.into(),
-                },
-            },
+            jurisdiction: None,
+            access: ClusterAccess::by_kubeconfig(SecretKeyRef {
+                name: names::cluster_secret_name(name),
+                key: names::KUBECONFIG_KEY.into(),
+            }),
             artifact_store_ref: ObjectName::new(provider.as_str()),
             ingress: None,
         },

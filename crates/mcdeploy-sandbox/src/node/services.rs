@@ -87,6 +87,7 @@ pub(crate) fn store_access(cloud: Cloud) -> Result<Option<StoreAccess>, SandboxE
         spec: ArtifactStoreSpec {
             provider,
             region: cloud.region().to_owned(),
+            jurisdiction: None,
             location,
             auth,
         },

@@ -250,6 +250,7 @@ fn access(
         spec: ArtifactStoreSpec {
             provider,
             region: region.to_owned(),
+            jurisdiction: None,
             location,
             auth,
         },

@@ -3,7 +3,7 @@
 mod fleet;
 
 use kube::ResourceExt;
-use mcdeploy_api::{ArtifactStore, ErrorClass};
+use mcdeploy_api::{ArtifactStore, ErrorClass, MemberCluster};
 use mcdeploy_cluster::{
     ClientSettings, ClusterClient, ClusterError, MemberRegistration, RegisterError, Registered,
     register_member,
@@ -38,12 +38,13 @@ pub(crate) async fn clusters_add(
                 name: name.clone(),
                 provider: *provider,
                 region: region.clone(),
+                jurisdiction: None,
                 artifact_store: store.clone(),
                 ingress: args.ingress.clone(),
                 server: args.server.clone(),
                 token_lifetime: args.token_lifetime.unsigned_abs(),
             };
-            one(args, &request, printer).await
+            one(args, request, printer).await
         }
         (None, ..) => Err(Failure::new(
             ExitStatus::Usage,
@@ -55,14 +56,17 @@ pub(crate) async fn clusters_add(
 
 async fn one(
     args: &ClustersAddArgs,
-    request: &MemberRegistration,
+    mut request: MemberRegistration,
     printer: &Printer,
 ) -> anyhow::Result<ExitStatus> {
     // Says at once when the hub is away, before the member is asked.
     let hub = Hub::connect(&args.hub).await?;
-    check_store(request, &hub).await?;
-    let registered = register(args, request, args.member_context.as_deref()).await?;
-    report(args, request, &registered, printer)?;
+    check_store(&request, &hub).await?;
+    // What an inventory said stays: only its access is taken over.
+    let known: Option<MemberCluster> = hub.get(&hub.cluster_scoped(), &request.name).await?;
+    request.jurisdiction = known.and_then(|known| known.spec.jurisdiction);
+    let registered = register(args, &request, args.member_context.as_deref()).await?;
+    report(args, &request, &registered, printer)?;
     Ok(ExitStatus::Success)
 }
 

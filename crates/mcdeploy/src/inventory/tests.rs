@@ -23,7 +23,7 @@ fn fleet() -> Value {
         ],
         "stores": [
             {
-                "name": "aws", "provider": "aws", "region": "us-east-1",
+                "name": "aws", "provider": "aws", "region": "us-east-1", "jurisdiction": "US",
                 "location": {"s3": {"bucket": "models"}}, "auth": {"ambient": {}},
             },
             {
@@ -50,6 +50,36 @@ fn a_whole_inventory_is_taken() {
     assert_eq!((parsed.clusters.len(), parsed.stores.len()), (2, 2));
     let secret = parsed.stores[1].spec().auth.secret_ref.unwrap();
     assert_eq!(secret.name, "store-lab");
+}
+
+#[test]
+fn identities_and_jurisdictions_are_kept_as_they_are() {
+    let parsed = parse(&fleet().to_string(), None).unwrap();
+    let [aws, lab] = &parsed.clusters[..] else {
+        panic!("{parsed:?}");
+    };
+    let spec = aws.spec(None).unwrap();
+    assert_eq!(spec.access.kind(), "eks");
+    let eks = serde_json::to_value(&spec.access).unwrap();
+    assert_eq!(eks, fleet()["clusters"][0]["access"]);
+    assert_eq!(spec.jurisdiction.as_deref(), Some("US"));
+    assert_eq!(parsed.stores[0].spec().jurisdiction.as_deref(), Some("US"));
+    assert_eq!(lab.spec(None), None, "a token is minted first");
+}
+
+#[test]
+fn access_that_works_is_kept_before_one_that_does_not_yet() {
+    let parsed = parse(&fleet().to_string(), None).unwrap();
+    let mut known = crate::fixtures::member("aws-1", Provider::Aws).spec;
+    known.ingress = Some(mcdeploy_api::ClusterIngress {
+        address: "gateway.example.com:80".into(),
+    });
+    let spec = parsed.clusters[0].spec(Some(&known)).unwrap();
+    assert_eq!(
+        (&spec.access, &spec.ingress),
+        (&known.access, &known.ingress)
+    );
+    assert_eq!(spec.region, "us-east-1");
 }
 
 #[test]
@@ -111,6 +141,22 @@ fn each_problem_names_its_entry() {
             );
         }
     }
+}
+
+#[test]
+fn a_jurisdiction_that_contradicts_the_region_names_its_entry() {
+    let with = |list: &str, index: usize, law: &str| {
+        problems(|fleet| fleet[list][index]["jurisdiction"] = json!(law))
+    };
+    let expected = "jurisdiction \"DE\" contradicts region \"us-east-1\" of aws: expected US";
+    let found = with("clusters", 0, "DE");
+    assert_eq!(found, [format!("cluster \"aws-1\": {expected}")]);
+    let found = with("stores", 0, "DE");
+    assert_eq!(found, [format!("store \"aws\": {expected}")]);
+    let [found] = &with("clusters", 1, "Germany")[..] else {
+        panic!("one problem");
+    };
+    assert!(found.starts_with("cluster \"lab\": jurisdiction \"Germany\" is none"));
 }
 
 #[test]

@@ -21,11 +21,12 @@ output "repository_arns" {
 output "store" {
   description = "The ArtifactStore as the module `join` takes it."
   value = {
-    name     = local.store_name
-    provider = "aws"
-    region   = var.region
-    location = { s3 = { bucket = aws_s3_bucket.models.bucket } }
-    auth     = { ambient = {} }
+    name         = local.store_name
+    provider     = "aws"
+    region       = var.region
+    jurisdiction = local.regions[var.region][0]
+    location     = { s3 = { bucket = aws_s3_bucket.models.bucket } }
+    auth         = { ambient = {} }
   }
 }
 

@@ -16,9 +16,10 @@ output "registry_id" {
 output "store" {
   description = "The ArtifactStore as the module `join` takes it."
   value = {
-    name     = local.store_name
-    provider = "azure"
-    region   = var.region
+    name         = local.store_name
+    provider     = "azure"
+    region       = var.region
+    jurisdiction = local.regions[var.region][0]
     location = {
       azureBlob = {
         endpoint  = trimsuffix(azurerm_storage_account.models.primary_blob_endpoint, "/")

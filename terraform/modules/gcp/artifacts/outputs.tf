@@ -14,11 +14,12 @@ output "repository" {
 output "store" {
   description = "The ArtifactStore as the module `join` takes it."
   value = {
-    name     = local.store_name
-    provider = "gcp"
-    region   = var.region
-    location = { gcs = { bucket = google_storage_bucket.models.name } }
-    auth     = { ambient = {} }
+    name         = local.store_name
+    provider     = "gcp"
+    region       = var.region
+    jurisdiction = local.regions[var.region][0]
+    location     = { gcs = { bucket = google_storage_bucket.models.name } }
+    auth         = { ambient = {} }
   }
 }
 

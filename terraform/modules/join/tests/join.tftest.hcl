@@ -29,11 +29,12 @@ variables {
   ]
   stores = [
     {
-      name     = "aws"
-      provider = "aws"
-      region   = "us-east-1"
-      location = { s3 = { bucket = "shop-prod-models" } }
-      auth     = { ambient = {} }
+      name         = "aws"
+      provider     = "aws"
+      region       = "us-east-1"
+      jurisdiction = "US"
+      location     = { s3 = { bucket = "shop-prod-models" } }
+      auth         = { ambient = {} }
     },
     {
       name     = "garage"
@@ -59,6 +60,10 @@ run "leaves_out_what_is_not_set" {
   assert {
     condition     = jsonencode(output.mcdeploy.stores[0].auth) == "{\"ambient\":{}}"
     error_message = "auth must be as the API has it"
+  }
+  assert {
+    condition     = output.mcdeploy.stores[0].jurisdiction == "US" && !contains(keys(output.mcdeploy.stores[1]), "jurisdiction")
+    error_message = "a store's jurisdiction is put out where it is said"
   }
 }
 
@@ -98,6 +103,15 @@ run "refuses_a_jurisdiction_that_contradicts_the_region" {
     clusters = [{ name = "one", provider = "aws", region = "eu-west-1", jurisdiction = "US", store = "aws", access = { kubeconfig = { context = "a" } } }]
   }
   expect_failures = [var.clusters]
+}
+
+run "refuses_a_store_whose_jurisdiction_contradicts_its_region" {
+  command = plan
+  variables {
+    clusters = []
+    stores   = [{ name = "a", provider = "azure", region = "westeurope", jurisdiction = "US", location = { s3 = { bucket = "one" } }, auth = { ambient = {} } }]
+  }
+  expect_failures = [var.stores]
 }
 
 run "refuses_a_store_of_another_provider" {

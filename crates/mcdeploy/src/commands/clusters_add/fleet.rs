@@ -3,7 +3,7 @@
 use std::{io::Read, path::Path};
 
 use kube::ResourceExt;
-use mcdeploy_api::{API_VERSION, ArtifactStore};
+use mcdeploy_api::{API_VERSION, ArtifactStore, MemberCluster};
 use mcdeploy_cluster::MemberRegistration;
 use serde::Serialize;
 use serde_json::json;
@@ -88,19 +88,11 @@ pub(super) async fn fleet(
         entries.push(done(store_entry(store), outcome, printer));
     }
     for cluster in &fleet.clusters {
-        let entry = cluster_entry(cluster);
-        if entry.action == Action::NotKept {
-            entries.push(entry);
-        } else {
-            let outcome = Box::pin(apply_cluster(args, cluster)).await;
-            entries.push(done(entry, outcome, printer));
-        }
+        let outcome = Box::pin(apply_cluster(args, &hub, cluster)).await;
+        entries.push(done(cluster_entry(cluster), outcome, printer));
     }
     entries.extend(others(&fleet));
-    let left_out = entries.iter().any(|entry| {
-        entry.action == Action::Failed
-            || (entry.action == Action::NotKept && entry.kind == "MemberCluster")
-    });
+    let left_out = entries.iter().any(|entry| entry.action == Action::Failed);
     print(args, false, entries, printer)?;
     if left_out {
         let text = "not every cluster and store of the inventory is in the hub";
@@ -161,7 +153,12 @@ fn store_entry(store: &FleetStore) -> Entry {
         kind: "ArtifactStore",
         name: store.name.clone(),
         action: Action::Apply,
-        detail: format!("{} {}, {place}", store.provider, store.region),
+        detail: format!(
+            "{} {}{}, {place}",
+            store.provider,
+            store.region,
+            law(store.jurisdiction.as_deref())
+        ),
     }
 }
 
@@ -180,24 +177,22 @@ fn cluster_entry(cluster: &FleetCluster) -> Entry {
         }
         FleetAccess::Eks(_) | FleetAccess::Gke(_) | FleetAccess::Aks(_) => {
             format!(
-                "access by {}, which the hub cannot use yet",
+                "access by {}, kept and not used by the hub yet",
                 access.as_str()
             )
         }
     };
-    let law = jurisdiction
-        .as_ref()
-        .map(|law| format!(" ({law})"))
-        .unwrap_or_default();
+    let law = law(jurisdiction.as_deref());
     Entry {
         kind: "MemberCluster",
         name: name.clone(),
-        action: match access {
-            FleetAccess::Kubeconfig(_) => Action::Apply,
-            FleetAccess::Eks(_) | FleetAccess::Gke(_) | FleetAccess::Aks(_) => Action::NotKept,
-        },
+        action: Action::Apply,
         detail: format!("{provider} {region}{law}, store {artifact_store_ref}, {by}"),
     }
+}
+
+fn law(jurisdiction: Option<&str>) -> String {
+    jurisdiction.map_or_else(String::new, |law| format!(" ({law})"))
 }
 
 /// What the hub has no kind for yet.
@@ -241,14 +236,19 @@ async fn apply_store(hub: &Hub, store: &FleetStore) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn apply_cluster(args: &ClustersAddArgs, cluster: &FleetCluster) -> Result<(), Failure> {
+async fn apply_cluster(
+    args: &ClustersAddArgs,
+    hub: &Hub,
+    cluster: &FleetCluster,
+) -> Result<(), Failure> {
     let FleetAccess::Kubeconfig(context) = &cluster.access else {
-        return Ok(());
+        return apply_identity(hub, cluster).await;
     };
     let request = MemberRegistration {
         name: cluster.name.clone(),
         provider: cluster.provider,
         region: cluster.region.clone(),
+        jurisdiction: cluster.jurisdiction.clone(),
         artifact_store: cluster.artifact_store_ref.clone(),
         ingress: None,
         server: None,
@@ -257,6 +257,22 @@ async fn apply_cluster(args: &ClustersAddArgs, cluster: &FleetCluster) -> Result
     register(args, &request, Some(&context.context))
         .await
         .map(|_| ())
+}
+
+async fn apply_identity(hub: &Hub, cluster: &FleetCluster) -> Result<(), Failure> {
+    let members = hub.cluster_scoped::<MemberCluster>();
+    let known = hub.get(&members, &cluster.name).await?;
+    let Some(spec) = cluster.spec(known.as_ref().map(|known| &known.spec)) else {
+        return Ok(());
+    };
+    let object = json!({
+        "apiVersion": API_VERSION,
+        "kind": "MemberCluster",
+        "metadata": {"name": cluster.name},
+        "spec": spec,
+    });
+    hub.apply(&members, &cluster.name, &object, false).await?;
+    Ok(())
 }
 
 /// One entry that fails leaves the others to be applied.

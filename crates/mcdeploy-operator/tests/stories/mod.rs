@@ -1,0 +1,3 @@
+//! Stories about one thing each, beside those of whole rollouts.
+
+mod access;
