@@ -7,13 +7,13 @@ use oci_client::errors::{OciDistributionError, OciErrorCode};
 
 /// An operation on a registry that did not succeed.
 #[derive(Debug, thiserror::Error)]
-#[error("registry {repository}: {operation} {what}: {cause}")]
+#[error("{place}: {operation} {what}: {cause}")]
 pub struct RegistryError {
-    /// `host/name` of the repository.
-    pub repository: String,
+    /// `host/name` of the repository, or the address of the source.
+    pub place: String,
     /// What was tried, such as `read manifest`.
     pub operation: &'static str,
-    /// Digest or tag.
+    /// Digest, tag or file.
     pub what: String,
     /// Why it did not succeed.
     pub cause: RegistryCause,
@@ -98,20 +98,23 @@ impl RegistryCause {
             },
             OciDistributionError::RequestError(error) => match error.status() {
                 Some(status) => Self::of_status(status.as_u16(), ""),
-                None => Self::Unreachable {
-                    detail: clean(&chain(error)),
-                },
+                None => Self::unreachable(error),
             },
-            OciDistributionError::IoError(error) => Self::Unreachable {
-                detail: clean(&chain(error)),
-            },
+            OciDistributionError::IoError(error) => Self::unreachable(error),
             other => Self::Refused {
                 detail: clean(&other.to_string()),
             },
         }
     }
 
-    fn of_status(status: u16, message: &str) -> Self {
+    /// No answer, or one that broke off.
+    pub(crate) fn unreachable(error: &dyn std::error::Error) -> Self {
+        Self::Unreachable {
+            detail: clean(&chain(error)),
+        }
+    }
+
+    pub(crate) fn of_status(status: u16, message: &str) -> Self {
         let detail = clean(&format!("{status} {message}"));
         match status {
             401 | 403 => Self::Denied { detail },

@@ -1,14 +1,9 @@
 //! One repository of one registry.
 
-use std::{
-    fmt,
-    hash::{BuildHasher as _, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use futures::TryStreamExt as _;
+use futures::{TryStreamExt as _, stream::BoxStream};
 use http::HeaderValue;
 use mcdeploy_api::Sha256Digest;
 use oci_client::{
@@ -22,18 +17,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     RegistryCause, RegistryError,
     manifest::{ACCEPTED, Blob},
+    request::{self, CONNECT_TIMEOUT, Call, READ_TIMEOUT},
 };
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longest silence in the middle of an answer.
-const READ_TIMEOUT: Duration = Duration::from_secs(20);
-/// Bound on a request without a body of note.
-const BASE_DEADLINE: Duration = Duration::from_secs(30);
-/// Slowest transfer that is waited for, in bytes a second.
-const SLOWEST: u64 = 256 * 1024;
-const ATTEMPTS: u32 = 5;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// Largest manifest that is read, in bytes; registries refuse to keep larger ones.
 const MAX_MANIFEST_BYTES: usize = 4 * 1024 * 1024;
 
@@ -240,6 +226,23 @@ impl Repository {
         .await
     }
 
+    /// A blob's bytes; a digest that does not hold ends the stream with an error.
+    pub(crate) async fn blob(
+        &self,
+        digest: &Sha256Digest,
+        cancel: &CancellationToken,
+    ) -> Result<BoxStream<'static, std::io::Result<Bytes>>, RegistryError> {
+        let call = Call::new("read blob", digest);
+        let reference = self.pinned(digest);
+        let text = digest.to_string();
+        self.send(&call, cancel, || async {
+            self.authorise(&reference, RegistryOperation::Pull).await?;
+            let pulled = self.client.pull_blob_stream(&reference, text.as_str());
+            Ok(pulled.await.map_err(|e| RegistryCause::of(&e))?.stream)
+        })
+        .await
+    }
+
     /// Manifests that name `digest` as their subject: signatures, provenance, SBOMs.
     pub(crate) async fn referrers(
         &self,
@@ -302,83 +305,20 @@ impl Repository {
     }
 
     fn error(&self, call: &Call, cause: RegistryCause) -> RegistryError {
-        RegistryError {
-            repository: self.location(),
-            operation: call.operation,
-            what: call.what.clone(),
-            cause,
-        }
+        call.error(self.location(), cause)
     }
 
-    /// Repeats until it succeeds, cannot, or [`ATTEMPTS`] were made. All calls are
-    /// idempotent: what they write is named by its digest.
     async fn send<T, F, A>(
         &self,
         call: &Call,
         cancel: &CancellationToken,
-        mut attempt: F,
+        attempt: F,
     ) -> Result<T, RegistryError>
     where
         F: FnMut() -> A,
         A: Future<Output = Result<T, RegistryCause>>,
     {
-        let deadline = BASE_DEADLINE + Duration::from_secs(call.bytes / SLOWEST);
-        let mut made = 1;
-        loop {
-            let outcome = tokio::select! {
-                biased;
-                () = cancel.cancelled() => Err(RegistryCause::Cancelled),
-                outcome = tokio::time::timeout(deadline, attempt()) => {
-                    outcome.unwrap_or(Err(RegistryCause::TimedOut { after: deadline }))
-                }
-            };
-            let cause = match outcome {
-                Ok(value) => return Ok(value),
-                Err(cause) => cause,
-            };
-            if made == ATTEMPTS || !cause.class().is_retryable() {
-                return Err(self.error(call, cause));
-            }
-            tracing::debug!(
-                repository = self.location(),
-                attempt = made,
-                "retrying: {cause}"
-            );
-            tokio::select! {
-                () = cancel.cancelled() => {}
-                () = tokio::time::sleep(pause(made)) => {}
-            }
-            made += 1;
-        }
+        let outcome = request::send(call, cancel, attempt).await;
+        outcome.map_err(|cause| self.error(call, cause))
     }
-}
-
-/// What is being done, for deadlines and errors.
-struct Call {
-    operation: &'static str,
-    what: String,
-    bytes: u64,
-}
-
-impl Call {
-    fn new(operation: &'static str, what: impl fmt::Display) -> Self {
-        Self {
-            operation,
-            what: what.to_string(),
-            bytes: 0,
-        }
-    }
-
-    fn bytes(mut self, bytes: u64) -> Self {
-        self.bytes = bytes;
-        self
-    }
-}
-
-/// Half to all of a doubling pause.
-fn pause(made: u32) -> Duration {
-    let whole = FIRST_PAUSE.saturating_mul(1 << made.min(10)).min(MAX_PAUSE);
-    // A hasher with random keys is randomness enough to keep clients apart.
-    let random = u32::try_from(RandomState::new().hash_one(made) >> 32).unwrap_or_default();
-    whole / 2 + (whole / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
 }

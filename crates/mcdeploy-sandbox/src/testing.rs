@@ -1,5 +1,5 @@
 //! Real servers on loopback for tests: one Kubernetes API server, one object store,
-//! or one registry.
+//! one registry, or one MLflow server.
 //!
 //! Each takes free ports and a temporary directory, any number may run at once, and
 //! each is gone when its value is dropped, or when the test process dies however it
@@ -11,11 +11,13 @@ use crate::tools::ToolError;
 
 mod api_server;
 mod child;
+mod mlflow;
 mod proxy;
 mod registry;
 mod stores;
 
 pub use api_server::TestApiServer;
+pub use mlflow::TestMlflow;
 pub use proxy::{Counts, Exchange, Fault, Link, Proxy, ProxyRequest};
 pub use registry::TestRegistry;
 pub use stores::{Azurite, FakeGcs, Versitygw};

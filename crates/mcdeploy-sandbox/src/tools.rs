@@ -144,7 +144,24 @@ fn build(recipe: &Recipe, workshop: &Path) -> Result<(), ToolError> {
                 .arg("--loglevel=error");
             run(&mut npm, workshop, "npm", "apt-get install nodejs npm")
         }
+        Steps::Pip => pip(workshop),
     }
+}
+
+/// Into a directory of its own, which can be moved; a virtual environment brings only pip.
+fn pip(workshop: &Path) -> Result<(), ToolError> {
+    let hint = "apt-get install python3 python3-venv";
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv", "venv"]);
+    run(&mut venv, workshop, "python3", hint)?;
+    let mut install = Command::new(workshop.join("venv/bin/python"));
+    install
+        .args(["-m", "pip", "install", "--quiet", "--no-deps"])
+        .args(["--disable-pip-version-check", "--target", "site"])
+        .args(["-r", "requirements.txt"]);
+    run(&mut install, workshop, "pip", hint)?;
+    let venv = workshop.join("venv");
+    remove_all(&venv).map_err(|source| ToolError::Write { path: venv, source })
 }
 
 /// Runs a command to its end; its output is kept for the error.

@@ -15,10 +15,12 @@ pub enum Tool {
     Helm,
     /// The process that holds a pod's namespaces.
     Pause,
+    /// An MLflow server: the path of its package, whose parent goes into `PYTHONPATH`.
+    Mlflow,
 }
 
 impl Tool {
-    /// Every tool, in the order in which they are built.
+    /// Every tool of the sandbox, in the order in which they are built.
     pub const ALL: [Self; 6] = [
         Self::Kube,
         Self::Versitygw,
@@ -36,6 +38,7 @@ impl Tool {
             Self::Azurite => AZURITE,
             Self::Helm => HELM,
             Self::Pause => PAUSE,
+            Self::Mlflow => MLFLOW,
         }
     }
 }
@@ -59,6 +62,7 @@ pub(super) enum Steps {
         ldflags: &'static str,
     },
     Npm,
+    Pip,
 }
 
 const STRIP: &str = "-s -w";
@@ -151,4 +155,15 @@ const AZURITE: Recipe = Recipe {
     ],
     steps: Steps::Npm,
     result: "node_modules/azurite/dist/src/blob/main.js",
+};
+
+const MLFLOW: Recipe = Recipe {
+    name: "mlflow",
+    cost: "a minute",
+    files: &[(
+        "requirements.txt",
+        include_str!("../../tools/mlflow/requirements.txt"),
+    )],
+    steps: Steps::Pip,
+    result: "site/mlflow/__init__.py",
 };
