@@ -9,6 +9,7 @@
 //! | `checksums`, `compare` | CRC-64/NVME and CRC-32C, and proof of equality by them |
 //! | `key`, `manifest` | names that mean the same everywhere; what a version consists of |
 //! | `copy`, `publish` | one object; a version: claim, files, manifest |
+//! | `catalog` | what a store holds, seen as versions |
 //! | `push`, `transfer`, `fetch`, `verify`, `check` | what callers ask for |
 //!
 //! **Invariants:** no object is ever overwritten; a version is visible whole or not at
@@ -19,6 +20,7 @@
 //! [`fetch_version`] does, proves what is there.
 
 mod azure_blob;
+mod catalog;
 mod check;
 mod checksums;
 mod compare;
@@ -40,6 +42,7 @@ mod store;
 mod transfer;
 mod verify;
 
+pub use catalog::{StoredState, StoredVersion, find_manifest, list_versions};
 pub use check::check_store;
 pub use checksums::{Checksums, Crc32c, Crc64Nvme, Hasher, StoredChecksums};
 pub use directory::open_directory;

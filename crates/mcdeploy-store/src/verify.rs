@@ -175,7 +175,7 @@ pub(crate) fn version_name(
         .map_err(|e| invalid(store, &format!("{model}/{version}"), Cause::InvalidKey(e)))
 }
 
-fn invalid(store: &dyn Store, key: &str, cause: Cause) -> StoreError {
+pub(crate) fn invalid(store: &dyn Store, key: &str, cause: Cause) -> StoreError {
     StoreError {
         store: store.name().to_owned(),
         location: store.location().into(),

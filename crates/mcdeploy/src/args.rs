@@ -2,6 +2,8 @@
 
 #![expect(clippy::doc_markdown, reason = "doc comments are help texts here")]
 
+mod artifacts;
+
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -9,9 +11,11 @@ use jiff::SignedDuration;
 use mcdeploy_api::Provider;
 use mcdeploy_sandbox::SandboxArgs;
 
+pub(crate) use self::artifacts::{ArtifactsCommand, LsArgs, PlanArgs, RuleArgs, VerifyArgs};
 use crate::{
     names::{ModelName, VersionRef, did_you_mean},
     output::{GetFormat, ReportFormat},
+    store_ref::StoreRef,
 };
 
 const EXIT_CODES: &str = "\
@@ -106,6 +110,9 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Upload a version of the model, with checksums, to a store
     Push(PushArgs),
+    /// Model versions in stores: list, verify, plan copies
+    #[command(subcommand)]
+    Artifacts(ArtifactsCommand),
     /// Bring a version to clouds, and wait until it serves there
     Rollout(Box<RolloutArgs>),
     /// Show what serves where
@@ -187,9 +194,10 @@ pub(crate) struct PushArgs {
         conflicts_with = "version"
     )]
     pub(crate) version_flag: Option<VersionRef>,
-    /// ArtifactStore to upload to [default: that of mcdeploy.yaml, then the first that is Ready]
-    #[arg(long, env = "MCDEPLOY_STORE", value_name = "NAME")]
-    pub(crate) store: Option<String>,
+    /// Store to upload to: an ArtifactStore, or a URL such as s3://BUCKET, of which the hub is
+    /// not told [default: that of mcdeploy.yaml, then the first that is Ready]
+    #[arg(long, env = "MCDEPLOY_STORE", value_name = "STORE")]
+    pub(crate) store: Option<StoreRef>,
     /// Directory that holds a directory per version [default: that of mcdeploy.yaml]
     #[arg(long, env = "MCDEPLOY_DIR", value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,

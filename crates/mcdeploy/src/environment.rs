@@ -4,6 +4,8 @@
 
 use std::{io::IsTerminal, os::unix::fs::MetadataExt};
 
+use mcdeploy_api::SecretValues;
+
 /// What the process finds around it.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
@@ -18,6 +20,10 @@ pub(crate) struct Environment {
     pub(crate) stdout_is_terminal: bool,
     /// Stderr is a terminal that understands escapes.
     pub(crate) stderr_is_terminal: bool,
+    /// `AWS_REGION`, as Amazon's own tools read it.
+    pub(crate) aws_region: Option<String>,
+    /// `sasToken` from `AZURE_STORAGE_SAS_TOKEN`, as Azure's own tools read it.
+    pub(crate) azure_sas: SecretValues,
 }
 
 impl Environment {
@@ -42,6 +48,13 @@ impl Environment {
             force_color: variable("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
             stdout_is_terminal: smart && std::io::stdout().is_terminal(),
             stderr_is_terminal: smart && std::io::stderr().is_terminal(),
+            aws_region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")),
+            azure_sas: SecretValues(
+                variable("AZURE_STORAGE_SAS_TOKEN")
+                    .map(|sas| ("sasToken".to_owned(), sas))
+                    .into_iter()
+                    .collect(),
+            ),
         }
     }
 }

@@ -25,6 +25,8 @@ mod printer;
 mod project;
 mod request;
 mod settings;
+mod store_ref;
+mod stores;
 mod table;
 mod tree;
 mod wait;

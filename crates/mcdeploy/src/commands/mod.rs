@@ -1,9 +1,11 @@
 //! One file per command.
 
+mod artifacts;
 mod clusters_add;
 mod clusters_ls;
 mod get;
 mod init;
+mod progress;
 mod push;
 mod reference;
 mod rollout;
@@ -14,7 +16,7 @@ mod version;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    args::{ClustersCommand, Command},
+    args::{ArtifactsCommand, ClustersCommand, Command},
     environment::Environment,
     exit::{ExitStatus, Failure},
     printer::Printer,
@@ -31,7 +33,22 @@ pub(crate) async fn run(
         Command::Init(args) => init::init(&args, printer),
         Command::Reference => reference::reference(printer),
         // These two say themselves what an interruption leaves behind.
-        Command::Push(args) => Box::pin(push::push(&args, printer, cancel)).await,
+        Command::Push(args) | Command::Artifacts(ArtifactsCommand::Push(args)) => {
+            Box::pin(push::push(&args, environment, printer, cancel)).await
+        }
+        Command::Artifacts(ArtifactsCommand::Ls(args)) => {
+            unless(cancel, artifacts::ls(&args, environment, printer, cancel)).await
+        }
+        Command::Artifacts(ArtifactsCommand::Verify(args)) => {
+            unless(
+                cancel,
+                artifacts::verify(&args, environment, printer, cancel),
+            )
+            .await
+        }
+        Command::Artifacts(ArtifactsCommand::Plan(args)) => {
+            unless(cancel, artifacts::plan(&args, environment, printer, cancel)).await
+        }
         Command::Rollout(args) => {
             Box::pin(rollout::rollout(&args, environment, printer, cancel)).await
         }

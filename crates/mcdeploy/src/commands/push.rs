@@ -1,43 +1,53 @@
-//! `mcdeploy push`: hashes and uploads a version, then tells the hub about it.
+//! `mcdeploy push`: hashes and uploads a version, then tells the hub about it. A store by
+//! URL needs no hub, and none is told.
 
-use std::{path::Path, sync::Mutex};
+use std::{path::Path, sync::Arc};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kube::{Api, ResourceExt};
 use mcdeploy_api::{
     API_VERSION, ArtifactStore, ConditionType, ErrorClass, ModelVersion, ModelVersionSpec,
-    ObjectName, SecretValues, Sha256Digest, StoreAccess,
-    names::{SYSTEM_NAMESPACE, model_version_name},
+    ObjectName, Sha256Digest, names::model_version_name,
 };
-use mcdeploy_store::{Progress, PublishError, PushError, Pushed, Step, VersionName};
+use mcdeploy_store::{Progress, PublishError, PushError, Pushed, Store, VersionName};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::interrupted;
+use super::{interrupted, progress::Display};
 use crate::{
     args::PushArgs,
+    environment::Environment,
     exit::{ExitStatus, Failure, chain},
     hub::{Hub, HubError},
-    names::did_you_mean,
     output::{ReportFormat, bytes, json as to_json, yaml},
     printer::Printer,
+    project::Found,
     settings,
+    store_ref::StoreRef,
+    stores::{self, Stores},
     wait::condition,
 };
 
 /// What is pushed, and where to.
 struct Target {
-    hub: Hub,
-    namespace: String,
     model: String,
     version: String,
-    store: ArtifactStore,
+    store: Arc<dyn Store>,
+    store_name: String,
+    /// None for a store by URL.
+    told: Option<Told>,
+}
+
+/// The hub that is told, and what it knows.
+struct Told {
+    hub: Hub,
+    namespace: String,
     known: Option<ModelVersion>,
 }
 
 /// Uploads a version and applies its `ModelVersion`.
 pub(crate) async fn push(
     args: &PushArgs,
+    environment: &Environment,
     printer: &Printer,
     cancel: &CancellationToken,
 ) -> anyhow::Result<ExitStatus> {
@@ -54,28 +64,77 @@ pub(crate) async fn push(
     if !dir.is_dir() {
         return Err(no_directory(&dir).into());
     }
-    let prepare = async {
-        let hub = Hub::connect(&args.hub).await?;
-        let namespace = settings::namespace(&args.project, found.as_ref(), &hub);
-        let wanted = args.store.clone();
-        let wanted = wanted.or_else(|| found.as_ref()?.project.store.clone());
-        let versions: Api<ModelVersion> = hub.namespaced(&namespace);
-        let name = model_version_name(model.as_str(), version.version.as_str());
-        Ok::<_, Failure>(Target {
-            store: choose_store(&hub, wanted.as_deref()).await?,
-            known: hub.get(&versions, &name).await?,
-            model: model.to_string(),
-            version: version.version.to_string(),
-            namespace,
-            hub,
-        })
-    };
+    let (model, version) = (model.to_string(), version.version.to_string());
+    let prepare = prepare(args, environment, found.as_ref(), (model, version));
     let prepared = cancel.run_until_cancelled(Box::pin(prepare)).await;
     let target = prepared.ok_or_else(interrupted)??;
     let pushed = upload(&target, &dir, printer, cancel).await?;
-    let object = apply(&target, &pushed).await?;
-    report(args.output, &target, &pushed, &object, printer)?;
+    if let Some(told) = &target.told {
+        apply(&target, told, &pushed).await?;
+    }
+    report(args.output, &target, &pushed, printer)?;
     Ok(ExitStatus::Success)
+}
+
+async fn prepare(
+    args: &PushArgs,
+    environment: &Environment,
+    found: Option<&Found>,
+    (model, version): (String, String),
+) -> Result<Target, Failure> {
+    let of_file = || found.and_then(|found| found.project.store.clone());
+    let wanted = match (&args.store, of_file()) {
+        (Some(store), _) => Some(store.clone()),
+        (None, Some(text)) => Some(text.parse().map_err(|why: String| {
+            Failure::new(
+                ExitStatus::Usage,
+                format!("`store:` of the project file: {why}"),
+            )
+        })?),
+        (None, None) => None,
+    };
+    if let Some(store @ StoreRef::Url(_)) = wanted {
+        let wanted = [store];
+        let (stores, named) = Stores::find(&wanted, &args.hub, None, environment).await?;
+        let [named] = &named[..] else {
+            return Err(stores::unknown("", &[]));
+        };
+        return Ok(Target {
+            model,
+            version,
+            store: stores.open(named).await?,
+            store_name: named.name.clone(),
+            told: None,
+        });
+    }
+    let hub = Hub::connect(&args.hub).await?;
+    let namespace = settings::namespace(&args.project, found, &hub);
+    let versions: Api<ModelVersion> = hub.namespaced(&namespace);
+    let known = hub
+        .get(&versions, &model_version_name(&model, &version))
+        .await?;
+    let wanted = match &wanted {
+        Some(StoreRef::Hub(name)) => Some(name.as_str()),
+        Some(StoreRef::Url(_)) | None => None,
+    };
+    let chosen = choose_store(&hub, wanted).await?;
+    let access = stores::access(&hub, &chosen).await?;
+    let store = mcdeploy_store::open(&access).await.map_err(|error| {
+        let name = &access.name;
+        let text = format!("cannot open ArtifactStore {name:?}: {}", chain(&error));
+        Failure::new(ExitStatus::Failed, text)
+    })?;
+    Ok(Target {
+        model,
+        version,
+        store,
+        store_name: chosen.name_any(),
+        told: Some(Told {
+            hub,
+            namespace,
+            known,
+        }),
+    })
 }
 
 fn no_directory(dir: &Path) -> Failure {
@@ -99,13 +158,8 @@ fn no_directory(dir: &Path) -> Failure {
 }
 
 async fn choose_store(hub: &Hub, wanted: Option<&str>) -> Result<ArtifactStore, Failure> {
-    let stores: Vec<ArtifactStore> = hub.list(&hub.cluster_scoped()).await?;
-    let names: Vec<String> = stores.iter().map(ResourceExt::name_any).collect();
-    let known = if names.is_empty() {
-        "there are none yet".to_owned()
-    } else {
-        format!("there are {}", names.join(", "))
-    };
+    let all: Vec<ArtifactStore> = hub.list(&hub.cluster_scoped()).await?;
+    let names: Vec<String> = all.iter().map(ResourceExt::name_any).collect();
     let is_ready = |store: &&ArtifactStore| {
         let conditions = store
             .status
@@ -115,51 +169,16 @@ async fn choose_store(hub: &Hub, wanted: Option<&str>) -> Result<ArtifactStore, 
             .is_some_and(|ready| ready.status == "True")
     };
     if let Some(wanted) = wanted {
-        let meant = did_you_mean(wanted, names.iter().map(String::as_str));
-        let chosen = stores.into_iter().find(|store| store.name_any() == wanted);
-        return chosen.ok_or_else(|| {
-            Failure::new(
-                ExitStatus::NotFound,
-                format!("there is no ArtifactStore {meant}: {known}"),
-            )
-            .hint("nothing was uploaded; `mcdeploy get stores` lists them")
-        });
+        let chosen = all.iter().find(|store| store.name_any() == wanted);
+        return chosen.cloned().ok_or_else(|| stores::unknown(wanted, &all));
     }
-    let first = stores.iter().find(is_ready).cloned();
+    let first = all.iter().find(is_ready).cloned();
     first.ok_or_else(|| {
         Failure::new(
             ExitStatus::NotFound,
-            format!("no ArtifactStore is Ready: {known}"),
+            format!("no ArtifactStore is Ready: {}", stores::list(&names)),
         )
         .hint("name one with --store, or see why with `mcdeploy get stores -o wide`")
-    })
-}
-
-/// The store with its credentials, which the operator's namespace holds.
-async fn access(target: &Target) -> Result<StoreAccess, Failure> {
-    let spec = target.store.spec.clone();
-    let name = target.store.name_any();
-    let Some(reference) = &spec.auth.secret_ref else {
-        return Ok(StoreAccess {
-            name,
-            spec,
-            secret: SecretValues::default(),
-        });
-    };
-    let secret = target.hub.system_secret(&reference.name).await?.ok_or_else(|| {
-        let secret = &reference.name;
-        let text = format!(
-            "ArtifactStore {name:?} names the Secret {SYSTEM_NAMESPACE}/{secret}, which does not exist"
-        );
-        Failure::new(ExitStatus::Auth, text).hint("create it with the store's credentials")
-    })?;
-    let values = secret.data.unwrap_or_default().into_iter();
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let secret = values.map(|(key, value)| (key, text(value.0))).collect();
-    Ok(StoreAccess {
-        name,
-        spec,
-        secret: SecretValues(secret),
     })
 }
 
@@ -171,19 +190,11 @@ async fn upload(
     printer: &Printer,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Pushed> {
-    let access = access(target).await?;
-    let store = mcdeploy_store::open(&access).await.map_err(|error| {
-        let text = format!(
-            "cannot open ArtifactStore {:?}: {}",
-            access.name,
-            chain(&error)
-        );
-        Failure::new(ExitStatus::Failed, text)
-    })?;
     let (model, version) = (target.model.as_str(), target.version.as_str());
     let display = Display::new(printer);
     let show = |progress: &Progress| display.show(progress);
-    if let Some(known) = &target.known {
+    let known = target.told.as_ref().and_then(|told| told.known.as_ref());
+    if let Some(known) = known {
         let name = VersionName::new(model, version)?;
         let manifest = mcdeploy_store::manifest_of(dir, &name, &show, cancel).await;
         let manifest = manifest.map_err(|error| failure(target, &error))?;
@@ -194,10 +205,11 @@ async fn upload(
     printer.notice(format!(
         "pushing {model} {version} from {} to {} ({})",
         dir.display(),
-        access.name,
-        store.location()
+        target.store_name,
+        target.store.location()
     ));
-    let work = mcdeploy_store::push_version(store.as_ref(), dir, model, version, &show, cancel);
+    let work =
+        mcdeploy_store::push_version(target.store.as_ref(), dir, model, version, &show, cancel);
     let result = Box::pin(work).await;
     display.end();
     Ok(result.map_err(|error| failure(target, &error))?)
@@ -238,25 +250,22 @@ fn failure(target: &Target, error: &PushError) -> Failure {
     }
 }
 
-async fn apply(target: &Target, pushed: &Pushed) -> Result<ModelVersion, Failure> {
-    let Target {
-        model,
-        version,
+async fn apply(target: &Target, told: &Told, pushed: &Pushed) -> Result<(), Failure> {
+    let Target { model, version, .. } = target;
+    let Told {
+        hub,
         namespace,
-        ..
-    } = target;
+        known,
+    } = told;
     let name = model_version_name(model, version);
     // The object keeps the store of its first push: the operator knows the others.
-    let first = target
-        .known
-        .as_ref()
-        .map(|known| known.spec.store_ref.clone());
+    let first = known.as_ref().map(|known| known.spec.store_ref.clone());
     let spec = ModelVersionSpec {
         model: model.clone(),
         version: version.clone(),
         manifest_digest: pushed.manifest_digest,
         size_bytes: i64::try_from(pushed.size_bytes).unwrap_or(i64::MAX),
-        store_ref: first.unwrap_or_else(|| ObjectName::new(target.store.name_any())),
+        store_ref: first.unwrap_or_else(|| ObjectName::new(target.store_name.as_str())),
     };
     let object = json!({
         "apiVersion": API_VERSION,
@@ -264,9 +273,9 @@ async fn apply(target: &Target, pushed: &Pushed) -> Result<ModelVersion, Failure
         "metadata": {"name": name, "namespace": namespace},
         "spec": spec,
     });
-    let versions: Api<ModelVersion> = target.hub.namespaced(namespace);
-    match target.hub.apply(&versions, &name, &object, false).await {
-        Ok(applied) => Ok(applied),
+    let versions: Api<ModelVersion> = hub.namespaced(namespace);
+    match hub.apply(&versions, &name, &object, false).await {
+        Ok(_) => Ok(()),
         // Somebody was first between the look and the write: the hub names both digests.
         Err(HubError::Refused { what, why }) if why.contains("manifestDigest is immutable") => Err(
             Failure::new(ExitStatus::Conflict, format!("cannot {what}: {why}")),
@@ -279,7 +288,6 @@ fn report(
     format: ReportFormat,
     target: &Target,
     pushed: &Pushed,
-    object: &ModelVersion,
     printer: &Printer,
 ) -> anyhow::Result<()> {
     let verb = if pushed.is_new { "pushed" } else { "unchanged" };
@@ -288,8 +296,8 @@ fn report(
         "kind": "PushReport",
         "model": target.model,
         "version": target.version,
-        "namespace": target.namespace,
-        "store": target.store.name_any(),
+        "namespace": target.told.as_ref().map(|told| &told.namespace),
+        "store": target.store_name,
         "manifestDigest": pushed.manifest_digest,
         "sizeBytes": pushed.size_bytes,
         "files": pushed.files,
@@ -298,69 +306,25 @@ fn report(
     match format {
         ReportFormat::Json => printer.data(to_json(&data)?)?,
         ReportFormat::Yaml => printer.data(yaml(&data)?)?,
-        ReportFormat::Table => {
-            printer.data(format!(
-                "modelversion.mcdeploy.dev/{} {verb}",
-                object.name_any()
-            ))?;
-            let size = bytes(i64::try_from(pushed.size_bytes).unwrap_or(i64::MAX));
-            let (files, digest) = (pushed.files, pushed.manifest_digest);
-            printer.notice(format!("{files} files, {size}, {digest}"));
-            printer.notice(format!("next: mcdeploy rollout --model {}", target.version));
-        }
+        ReportFormat::Table => people(target, pushed, verb, printer)?,
     }
     Ok(())
 }
 
-/// A bar on a terminal, one line per step elsewhere.
-struct Display<'a> {
-    printer: &'a Printer,
-    bar: Option<ProgressBar>,
-    last_step: Mutex<Option<Step>>,
-}
-
-impl<'a> Display<'a> {
-    fn new(printer: &'a Printer) -> Self {
-        let bar = printer.is_live().then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
-            let template = "{msg:>8} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}";
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style);
-            }
-            bar
-        });
-        Self {
-            printer,
-            bar,
-            last_step: Mutex::new(None),
-        }
+fn people(target: &Target, pushed: &Pushed, verb: &str, printer: &Printer) -> std::io::Result<()> {
+    let Target { model, version, .. } = target;
+    let size = bytes(i64::try_from(pushed.size_bytes).unwrap_or(i64::MAX));
+    let (files, digest) = (pushed.files, pushed.manifest_digest);
+    if target.told.is_some() {
+        let name = model_version_name(model, version);
+        printer.data(format!("modelversion.mcdeploy.dev/{name} {verb}"))?;
+    } else {
+        let store = &target.store_name;
+        printer.data(format!("{model} {version} {verb} to {store}"))?;
     }
-
-    fn show(&self, progress: &Progress) {
-        let word = match progress.step {
-            Step::Hash => "hashing",
-            Step::Copy => "copying",
-            Step::Fetch => "reading",
-        };
-        if let Some(bar) = &self.bar {
-            bar.set_length(progress.total_bytes);
-            bar.set_position(progress.done_bytes);
-            bar.set_message(word);
-            return;
-        }
-        let Ok(mut last) = self.last_step.lock() else {
-            return;
-        };
-        if *last != Some(progress.step) {
-            *last = Some(progress.step);
-            let total = i64::try_from(progress.total_bytes).unwrap_or(i64::MAX);
-            self.printer.notice(format!("{word} {}", bytes(total)));
-        }
+    printer.notice(format!("{files} files, {size}, {digest}"));
+    if target.told.is_some() {
+        printer.notice(format!("next: mcdeploy rollout --model {version}"));
     }
-
-    fn end(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
+    Ok(())
 }

@@ -1,0 +1,278 @@
+//! `mcdeploy artifacts` against real object stores, and no hub anywhere.
+
+#![cfg(test)]
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use mcdeploy_api::StoreAccess;
+use mcdeploy_sandbox::testing::{Azurite, FakeGcs, Versitygw};
+use serde_json::Value;
+
+/// The program with no configuration of the machine around it.
+fn mcdeploy(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcdeploy"));
+    command
+        .env_clear()
+        .env("HOME", home)
+        .env("PATH", "/usr/bin:/bin")
+        .env("KUBECONFIG", home.join("no-such-file"))
+        .current_dir(home);
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn run(command: &mut Command, args: &[&str]) -> (i32, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.args(args).output().unwrap();
+    (status.code().unwrap(), text(&stdout), text(&stderr))
+}
+
+fn json(stdout: &str) -> Value {
+    serde_json::from_str(stdout).unwrap_or_else(|error| panic!("{error}: {stdout}"))
+}
+
+struct Clouds {
+    s3: Versitygw,
+    azure: Azurite,
+    gcs: FakeGcs,
+    home: tempfile::TempDir,
+}
+
+impl Clouds {
+    async fn start() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        for (version, bytes) in [("v1", vec![1; 100_000]), ("v2", vec![2; 3_000_000])] {
+            let dir = home.path().join("models").join(version);
+            std::fs::create_dir_all(dir.join("weights")).unwrap();
+            std::fs::write(dir.join("config.json"), b"{}").unwrap();
+            std::fs::write(dir.join("weights/a b.bin"), bytes).unwrap();
+        }
+        Self {
+            s3: Versitygw::start().await.unwrap(),
+            azure: Azurite::start().await.unwrap(),
+            gcs: FakeGcs::start().await.unwrap(),
+            home,
+        }
+    }
+
+    fn secret(access: &StoreAccess, key: &str) -> String {
+        access.secret.0[key].clone()
+    }
+
+    fn run(&self, args: &[&str]) -> (i32, String, String) {
+        let s3 = self.s3.access();
+        let mut command = mcdeploy(self.home.path());
+        command
+            .env("AWS_ACCESS_KEY_ID", Self::secret(&s3, "accessKeyId"))
+            .env(
+                "AWS_SECRET_ACCESS_KEY",
+                Self::secret(&s3, "secretAccessKey"),
+            )
+            .env(
+                "AZURE_STORAGE_SAS_TOKEN",
+                Self::secret(&self.azure.access(), "sasToken"),
+            );
+        let (code, stdout, stderr) = run(&mut command, args);
+        for access in [s3, self.azure.access()] {
+            for secret in access.secret.0.values() {
+                assert!(!stdout.contains(secret) && !stderr.contains(secret));
+            }
+        }
+        (code, stdout, stderr)
+    }
+
+    fn s3_url(&self) -> String {
+        let endpoint = self.s3.access().spec.location.s3.unwrap().endpoint;
+        format!(
+            "s3://models?region=us-east-1&endpoint={}",
+            endpoint.unwrap()
+        )
+    }
+
+    fn azure_url(&self) -> String {
+        let endpoint = self
+            .azure
+            .access()
+            .spec
+            .location
+            .azure_blob
+            .unwrap()
+            .endpoint;
+        format!("az://acct/models?region=westeurope&endpoint={endpoint}")
+    }
+
+    fn gcs_url(&self) -> String {
+        let endpoint = self.gcs.access().spec.location.gcs.unwrap().endpoint;
+        let endpoint = endpoint.unwrap();
+        format!("gs://models?region=europe-west4&anonymous&endpoint={endpoint}")
+    }
+
+    fn push(&self, version: &str, store: &str) -> (i32, String, String) {
+        let version = format!("digits:{version}");
+        self.run(&[
+            "artifacts",
+            "push",
+            &version,
+            "--dir",
+            "models",
+            "--store",
+            store,
+        ])
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_are_pushed_listed_and_verified_in_three_clouds_without_a_hub() {
+    let clouds = Clouds::start().await;
+    let (s3, azure, gcs) = (clouds.s3_url(), clouds.azure_url(), clouds.gcs_url());
+    for store in [&s3, &azure, &gcs] {
+        let (code, stdout, stderr) = clouds.push("v1", store);
+        assert_eq!(code, 0, "{stderr}");
+        assert!(stdout.contains("digits v1 pushed to "), "{stdout}");
+    }
+    let (code, _, stderr) = clouds.push("v2", &s3);
+    assert_eq!(code, 0, "{stderr}");
+    let (code, stdout, stderr) = clouds.run(&["artifacts", "ls", &s3, &azure, &gcs, "-o", "json"]);
+    assert_eq!(code, 0, "{stderr}");
+    let items = json(&stdout)["items"].as_array().unwrap().clone();
+    let shown: Vec<_> = items
+        .iter()
+        .map(|i| {
+            format!(
+                "{} {} {} {}",
+                i["store"], i["version"], i["state"], i["sizeBytes"]
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            r#""s3://models" "v1" "Whole" 100002"#,
+            r#""s3://models" "v2" "Whole" 3000002"#,
+            r#""az://acct/models" "v1" "Whole" 100002"#,
+            r#""gs://models" "v1" "Whole" 100002"#,
+        ]
+    );
+    let verify = ["artifacts", "verify", "digits:v1", &s3, &azure, &gcs];
+    let (code, stdout, stderr) = clouds.run(&verify);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert_eq!(stdout.matches("Verified").count(), 3, "{stdout}");
+    let (code, stdout, _) = clouds.run(&["artifacts", "verify", "digits:v2", &s3, &gcs]);
+    assert_eq!(code, 1);
+    assert!(stdout.contains("Missing"), "{stdout}");
+    std::fs::write(clouds.s3.object_file("digits/v1/config.json"), b"{!}").unwrap();
+    let (code, stdout, _) = clouds.run(&verify);
+    assert_eq!(code, 1);
+    assert!(stdout.contains("config.json: expected 2 bytes"), "{stdout}");
+    let (code, _, stderr) = clouds.run(&["artifacts", "verify", "digits:v9", &s3]);
+    assert_eq!(code, 5, "{stderr}");
+    assert!(stderr.contains("hint:"), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_reads_the_size_from_the_store_that_has_the_version() {
+    let clouds = Clouds::start().await;
+    let (s3, azure, gcs) = (clouds.s3_url(), clouds.azure_url(), clouds.gcs_url());
+    clouds.push("v2", &s3);
+    let to = format!("{azure},{gcs}");
+    let plan = [
+        "artifacts",
+        "plan",
+        "digits:v2",
+        "--from",
+        &s3,
+        "--to",
+        &to,
+        "-o",
+        "json",
+    ];
+    let (code, stdout, stderr) = clouds.run(&plan);
+    assert_eq!(code, 0, "{stderr}");
+    let report = json(&stdout);
+    assert_eq!(report["sizeBytes"], 3_000_002);
+    let transfers = report["plan"]["transfers"].as_array().unwrap();
+    assert_eq!(
+        transfers.len(),
+        1,
+        "one reading feeds both targets: {stdout}"
+    );
+    assert_eq!(transfers[0]["place"], "this machine");
+    let (code, _, stderr) = clouds.run(&[
+        "artifacts",
+        "plan",
+        "digits:v1",
+        "--from",
+        &s3,
+        "--to",
+        &gcs,
+    ]);
+    assert_eq!(code, 5, "{stderr}");
+}
+
+const FLEET: [&str; 8] = [
+    "artifacts",
+    "plan",
+    "--from",
+    "s3://a?region=us-east-1",
+    "--to",
+    "s3://b?region=eu-west-1,az://c/d?region=westeurope,gs://e?region=europe-west4",
+    "--place",
+    "aws/us-east-1,aws/eu-west-1,azure/westeurope,gcp/europe-west4",
+];
+
+fn plan(more: &[&str]) -> (i32, String, String) {
+    let home = tempfile::tempdir().unwrap();
+    let args: Vec<&str> = FLEET.iter().chain(more).copied().collect();
+    run(&mut mcdeploy(home.path()), &args)
+}
+
+#[test]
+fn a_plan_shows_every_leg_with_its_price_and_the_naive_star() {
+    let (code, stdout, stderr) = plan(&["--size", "100GiB"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("PRICED BY"), "{stdout}");
+    assert!(stdout.contains("aws-internet-from-na-eu"), "{stdout}");
+    assert!(
+        stdout.contains("total $20.00, naive star $20.00"),
+        "{stdout}"
+    );
+    let (_, stdout, _) = plan(&["--size", "100GiB", "--offer", "aws-interconnect-multicloud"]);
+    assert!(stdout.contains("aws-interconnect-to-gcp"), "{stdout}");
+    assert!(stdout.contains("total $9.00"), "{stdout}");
+    let home = tempfile::tempdir().unwrap();
+    let more = "az://c/d?region=westeurope,az://c/e?region=eastus,gs://e?region=europe-west4";
+    let mut args: Vec<&str> = FLEET.iter().copied().chain(["--size", "100GiB"]).collect();
+    args[5] = more;
+    let (_, stdout, _) = run(&mut mcdeploy(home.path()), &args);
+    assert!(stdout.contains("% saved"), "{stdout}");
+}
+
+#[test]
+fn a_plan_that_breaks_a_rule_says_which_and_what_next() {
+    for (more, expected) in [
+        (
+            &["--max-cost", "19.99"][..],
+            "costs $20.00, and at most $19.99",
+        ),
+        (
+            &["--jurisdiction", "eu"],
+            r#"source store "s3://a" is in "us""#,
+        ),
+        (&["--offer", "aws-interconect-multicloud"], "did you mean"),
+        (&["--prices", "no-such-file"], "cannot use the price file"),
+    ] {
+        let args: Vec<&str> = ["--size", "100GiB"].iter().chain(more).copied().collect();
+        let (code, stdout, stderr) = plan(&args);
+        assert!(code == 1 || code == 2, "{more:?}");
+        assert!(stdout.is_empty() && stderr.contains(expected), "{stderr}");
+    }
+}
