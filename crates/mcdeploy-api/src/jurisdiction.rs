@@ -41,6 +41,14 @@ pub enum WrongJurisdiction {
     },
 }
 
+/// Whose law holds in a region, most exact first; empty for one that is not in the table.
+pub fn jurisdictions(provider: Provider, region: &str) -> &'static [String] {
+    let regions = REGIONS.get(provider.as_str());
+    regions
+        .and_then(|regions| regions.get(region))
+        .map_or(&[], Vec::as_slice)
+}
+
 /// Checks a jurisdiction against the region that it is said of. A region that is not in
 /// the table, such as one of one's own or a new one, contradicts nothing.
 ///
@@ -55,16 +63,16 @@ pub fn check_jurisdiction(
     if given.len() != 2 || !given.chars().all(|c| c.is_ascii_uppercase()) {
         return Err(WrongJurisdiction::Malformed { given });
     }
-    let regions = REGIONS.get(provider.as_str());
-    match regions.and_then(|regions| regions.get(region)) {
-        Some(fitting) if !fitting.contains(&given) => Err(WrongJurisdiction::Contradicts {
-            given,
-            region: region.to_owned(),
-            provider,
-            expected: fitting.join(" or "),
-        }),
-        Some(_) | None => Ok(()),
+    let fitting = jurisdictions(provider, region);
+    if fitting.is_empty() || fitting.contains(&given) {
+        return Ok(());
     }
+    Err(WrongJurisdiction::Contradicts {
+        given,
+        region: region.to_owned(),
+        provider,
+        expected: fitting.join(" or "),
+    })
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub use crds::all_crds;
 pub use digest::{ParseDigestError, Sha256Digest};
 pub use error_class::ErrorClass;
 pub use jobs::{FetchPlan, SecretValues, StoreAccess, TransferPlan};
-pub use jurisdiction::{WrongJurisdiction, check_jurisdiction};
+pub use jurisdiction::{WrongJurisdiction, check_jurisdiction, jurisdictions};
 pub use member_cluster::{
     ClusterIngress, MemberCluster, MemberClusterSpec, MemberClusterStatus, Provider,
     UnknownProvider,

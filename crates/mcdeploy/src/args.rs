@@ -11,7 +11,9 @@ use jiff::SignedDuration;
 use mcdeploy_api::Provider;
 use mcdeploy_sandbox::SandboxArgs;
 
-pub(crate) use self::artifacts::{ArtifactsCommand, LsArgs, PlanArgs, RuleArgs, VerifyArgs};
+pub(crate) use self::artifacts::{
+    ArtifactsCommand, LsArgs, PlanArgs, ReplicateArgs, RuleArgs, VerifyArgs,
+};
 use crate::{
     names::{ModelName, VersionRef, did_you_mean},
     output::{GetFormat, ReportFormat},
@@ -110,7 +112,7 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Upload a version of the model, with checksums, to a store
     Push(PushArgs),
-    /// Model versions in stores: list, verify, plan copies
+    /// Model versions in stores: list, verify, plan copies, copy
     #[command(subcommand)]
     Artifacts(ArtifactsCommand),
     /// Bring a version to clouds, and wait until it serves there

@@ -212,6 +212,7 @@ impl StoreUrl {
             spec: ArtifactStoreSpec {
                 provider: at.provider,
                 region,
+                jurisdiction: self.jurisdiction.clone(),
                 location,
                 auth,
             },

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use mcdeploy_api::{
-    ArtifactStore, MemberCluster, SecretValues, StoreAccess, names::SYSTEM_NAMESPACE,
+    ArtifactStore, MemberCluster, SecretValues, StoreAccess, check_jurisdiction,
+    names::SYSTEM_NAMESPACE,
 };
 use mcdeploy_plan::transfer::{Location, Site};
 use mcdeploy_store::{Store, StoreError, open_directory};
@@ -78,15 +79,24 @@ impl<'a> Stores<'a> {
 
     fn named(&self, wanted: &StoreRef) -> Result<Named, Failure> {
         match wanted {
-            StoreRef::Url(url) => Ok(Named {
-                name: url.to_string(),
-                site: Site {
+            StoreRef::Url(url) => {
+                let location = url.location(self.environment);
+                if let Some(said) = &url.jurisdiction {
+                    let checked = check_jurisdiction(location.provider, &location.region, said);
+                    checked.map_err(|error| {
+                        Failure::new(ExitStatus::Usage, format!("{url}: {error}"))
+                    })?;
+                }
+                Ok(Named {
                     name: url.to_string(),
-                    location: url.location(self.environment),
-                    jurisdiction: url.jurisdiction.clone(),
-                },
-                source: Source::Url(Box::new(url.clone())),
-            }),
+                    site: Site {
+                        name: url.to_string(),
+                        location,
+                        jurisdiction: url.jurisdiction.clone(),
+                    },
+                    source: Source::Url(Box::new(url.clone())),
+                })
+            }
             StoreRef::Hub(name) => {
                 let found = self.known.iter().find(|store| store.name_any() == *name);
                 found.map(of_hub).ok_or_else(|| unknown(name, &self.known))
@@ -125,7 +135,7 @@ impl<'a> Stores<'a> {
                 provider: member.spec.provider,
                 region: member.spec.region.clone(),
             },
-            jurisdiction: None,
+            jurisdiction: member.spec.jurisdiction.clone(),
         };
         Ok(members.iter().map(site).collect())
     }
@@ -140,7 +150,7 @@ fn of_hub(store: &ArtifactStore) -> Named {
                 provider: store.spec.provider,
                 region: store.spec.region.clone(),
             },
-            jurisdiction: None,
+            jurisdiction: store.spec.jurisdiction.clone(),
         },
         source: Source::Hub(Box::new(store.clone())),
         name,

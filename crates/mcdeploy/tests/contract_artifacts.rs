@@ -218,6 +218,51 @@ async fn a_plan_reads_the_size_from_the_store_that_has_the_version() {
     assert_eq!(code, 5, "{stderr}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_is_copied_to_other_clouds_and_to_disk_unless_that_costs_too_much() {
+    let clouds = Clouds::start().await;
+    let (s3, azure, gcs) = (clouds.s3_url(), clouds.azure_url(), clouds.gcs_url());
+    clouds.push("v2", &s3);
+    let disk = clouds.home.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let to = format!("{azure},{gcs},file://{}", disk.display());
+    let copy = [
+        "artifacts",
+        "replicate",
+        "digits:v2",
+        "--from",
+        &s3,
+        "--to",
+        &to,
+        "-o",
+        "json",
+    ];
+    let capped: Vec<&str> = copy
+        .iter()
+        .copied()
+        .chain(["--max-cost", "0.0001"])
+        .collect();
+    let (code, stdout, stderr) = clouds.run(&capped);
+    assert_eq!(code, 1, "{stdout}");
+    assert!(stderr.contains("no copy was made"), "{stderr}");
+    assert!(!disk.join("digits").exists());
+    for state in ["Copied", "Unchanged"] {
+        let (code, stdout, stderr) = clouds.run(&copy);
+        assert_eq!(code, 0, "{stderr}");
+        let report = json(&stdout);
+        let targets = report["targets"].as_array().unwrap();
+        let all = targets.iter().filter(|target| target["state"] == state);
+        assert_eq!(all.count(), 3, "{stdout}");
+    }
+    let verify = ["artifacts", "verify", "digits:v2", &s3, &azure, &gcs];
+    let (code, stdout, stderr) = clouds.run(&verify);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    std::fs::write(clouds.home.path().join("models/v2/config.json"), b"other").unwrap();
+    let other = format!("file://{}", disk.display());
+    let (code, _, stderr) = clouds.push("v2", &other);
+    assert_eq!(code, 6, "{stderr}");
+}
+
 const FLEET: [&str; 8] = [
     "artifacts",
     "plan",
@@ -265,7 +310,7 @@ fn a_plan_that_breaks_a_rule_says_which_and_what_next() {
         ),
         (
             &["--jurisdiction", "eu"],
-            r#"source store "s3://a" is in "us""#,
+            r#"source store "s3://a" is in US"#,
         ),
         (&["--offer", "aws-interconect-multicloud"], "did you mean"),
         (&["--prices", "no-such-file"], "cannot use the price file"),

@@ -12,7 +12,7 @@ use std::{
     ops::{Add, Sub},
 };
 
-use mcdeploy_api::Provider;
+use mcdeploy_api::{Provider, jurisdictions};
 use serde::Serialize;
 
 use super::{
@@ -31,7 +31,7 @@ pub struct Site {
     pub name: String,
     /// Where it is.
     pub location: Location,
-    /// Whose law holds there; none takes it from the region's entry in the price file.
+    /// Whose law holds there, beside what the table of regions says.
     pub jurisdiction: Option<String>,
 }
 
@@ -48,7 +48,8 @@ pub struct Request {
     pub targets: Vec<Site>,
     /// Places that can run a transfer: member clusters, the hub, this machine.
     pub places: Vec<Site>,
-    /// Jurisdictions that bytes may be in; none allows all.
+    /// Jurisdictions (`US`, `EU`) that bytes may be in; none allows all. A region in the
+    /// Netherlands is in `NL` and in `EU`: one of them is enough.
     pub allowed_jurisdictions: Option<BTreeSet<String>>,
     /// Most that may be spent.
     pub budget: Option<NanoUsd>,
@@ -81,8 +82,8 @@ pub struct Hop {
     pub role: HopRole,
     /// Its name.
     pub name: String,
-    /// Its jurisdiction; none when neither it nor its region has a known one.
-    pub jurisdiction: Option<String>,
+    /// Its jurisdictions, most exact first; empty when none is known.
+    pub jurisdictions: Vec<String>,
 }
 
 /// Part of a hop in a plan.
@@ -103,11 +104,15 @@ impl fmt::Display for Hop {
             HopRole::Target => "target store",
             HopRole::Place => "place",
         };
-        let Self { name, .. } = self;
-        match &self.jurisdiction {
-            Some(jurisdiction) => write!(f, "{role} {name:?} is in {jurisdiction:?}"),
-            None => write!(f, "{role} {name:?} is in a jurisdiction that is not known"),
+        let Self {
+            name,
+            jurisdictions,
+            ..
+        } = self;
+        if jurisdictions.is_empty() {
+            return write!(f, "{role} {name:?} is in a jurisdiction that is not known");
         }
+        write!(f, "{role} {name:?} is in {}", jurisdictions.join(" and "))
     }
 }
 
@@ -159,7 +164,7 @@ pub enum Refusal {
 }
 
 fn list(words: &BTreeSet<String>) -> String {
-    let words: Vec<_> = words.iter().map(|word| format!("{word:?}")).collect();
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
     words.join(", ")
 }
 
@@ -221,7 +226,7 @@ impl<'a> Allowed<'a> {
         let mut targets: Vec<_> = request.targets.iter().filter(|t| !is_held(t)).collect();
         targets.sort_by_key(|site| &site.name);
         targets.dedup_by_key(|site| &site.name);
-        let refuse = |site: &Site, role| forbidden(request, book, site, role);
+        let refuse = |site: &Site, role| forbidden(request, site, role);
         if let Some(refusal) = targets.iter().find_map(|t| refuse(t, HopRole::Target)) {
             return Err(refusal);
         }
@@ -250,18 +255,19 @@ impl<'a> Allowed<'a> {
     }
 }
 
-fn forbidden(request: &Request, book: &PriceBook, site: &Site, role: HopRole) -> Option<Refusal> {
+fn forbidden(request: &Request, site: &Site, role: HopRole) -> Option<Refusal> {
     let allowed = request.allowed_jurisdictions.as_ref()?;
-    let of_region = || Some(book.region(&site.location)?.jurisdiction.clone());
-    let jurisdiction = site.jurisdiction.clone().or_else(of_region);
-    if jurisdiction.as_ref().is_some_and(|at| allowed.contains(at)) {
+    let Location { provider, region } = &site.location;
+    let mut at = jurisdictions(*provider, region).to_vec();
+    at.extend(site.jurisdiction.clone().filter(|own| !at.contains(own)));
+    if at.iter().any(|word| allowed.contains(word)) {
         return None;
     }
     Some(Refusal::Residency {
         hop: Hop {
             role,
             name: site.name.clone(),
-            jurisdiction,
+            jurisdictions: at,
         },
         allowed: allowed.clone(),
     })

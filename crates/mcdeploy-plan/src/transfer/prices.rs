@@ -56,8 +56,6 @@ pub struct RegionEntry {
     pub region: String,
     /// Where it is, for prices.
     pub area: Area,
-    /// Whose law holds there, such as `eu` or `us`.
-    pub jurisdiction: String,
 }
 
 /// One price, with where it was seen.

@@ -129,18 +129,18 @@ fn volume_of_the_month_lowers_the_price_and_the_free_allowance_is_not_promised()
 #[test]
 fn a_forbidden_hop_is_named_and_a_longer_way_around_it_is_taken() {
     let mut request = five_stores();
-    request.allowed_jurisdictions = Some(BTreeSet::from(["eu".to_owned()]));
+    request.allowed_jurisdictions = Some(BTreeSet::from(["EU".to_owned()]));
     let refused = plan(&request, &builtin()).unwrap_err().to_string();
     assert_eq!(
         refused,
-        r#"target store "azure-us" is in "us", and the version may be in "eu" only"#
+        r#"target store "azure-us" is in US, and the version may be in EU only"#
     );
     request
         .targets
         .retain(|target| target.name.ends_with("-eu"));
     let refused = plan(&request, &builtin()).unwrap_err().to_string();
     assert!(
-        refused.starts_with(r#"source store "aws-us" is in "us""#),
+        refused.starts_with(r#"source store "aws-us" is in US"#),
         "{refused}"
     );
     request

@@ -32,6 +32,8 @@ pub(crate) enum ArtifactsCommand {
     Verify(VerifyArgs),
     /// Show the cheapest way to copy a version, and what it costs
     Plan(Box<PlanArgs>),
+    /// Copy a version to other stores, from this machine
+    Replicate(Box<ReplicateArgs>),
 }
 
 /// Which stores there are.
@@ -142,6 +144,42 @@ pub(crate) struct PlanArgs {
     pub(crate) store: StoreArgs,
 }
 
+/// `artifacts replicate`
+#[derive(Args, Debug)]
+#[command(after_help = format!("Examples:
+  mcdeploy artifacts replicate v3 --from aws --to gcp,azure
+  mcdeploy artifacts replicate digits:v3 --from s3://models --to file:///srv/models
+  mcdeploy artifacts replicate digits:v3 --from aws --to gcp --max-cost 25 --here aws/us-east-1
+
+Bytes pass through this machine, and each is checked against the manifest. A version is
+visible in a store whole or not at all, and is never overwritten. The same command again
+goes on where the last one ended. Each target is told apart: one that fails stops no other.
+
+{STORES}"))]
+pub(crate) struct ReplicateArgs {
+    /// Version to copy: VERSION, or MODEL:VERSION
+    #[arg(value_name = "VERSION")]
+    pub(crate) version: VersionRef,
+    /// Stores that have the version; the cheapest is read
+    #[arg(long, value_name = "STORE", value_delimiter = ',', required = true)]
+    pub(crate) from: Vec<StoreRef>,
+    /// Stores that are to get it
+    #[arg(long, value_name = "STORE", value_delimiter = ',', required = true)]
+    pub(crate) to: Vec<StoreRef>,
+    /// Where this machine is, for the price, such as aws/us-east-1 [default: on a line of one's own]
+    #[arg(long, value_name = "PROVIDER/REGION", value_parser = parse_location)]
+    pub(crate) here: Option<Location>,
+    #[command(flatten)]
+    pub(crate) rules: RuleArgs,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: ReportFormat,
+    #[command(flatten)]
+    pub(crate) project: ProjectArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
 /// What a plan has to keep to.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct RuleArgs {
@@ -158,7 +196,7 @@ pub(crate) struct RuleArgs {
     /// Most that may be spent, in US dollars; a dearer plan is refused
     #[arg(long, value_name = "USD")]
     pub(crate) max_cost: Option<NanoUsd>,
-    /// Jurisdictions that bytes may pass through, such as eu,uk [default: all]
+    /// Jurisdictions that bytes may pass through, such as EU,CH [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) jurisdiction: Vec<String>,
 }

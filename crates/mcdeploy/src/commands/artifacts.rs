@@ -2,10 +2,13 @@
 
 mod ls;
 mod plan;
+mod pricing;
+mod replicate;
 mod verify;
 
 pub(crate) use ls::ls;
 pub(crate) use plan::plan;
+pub(crate) use replicate::replicate;
 pub(crate) use verify::verify;
 
 use mcdeploy_api::ErrorClass;

@@ -32,7 +32,7 @@ pub(crate) async fn run(
     match command {
         Command::Init(args) => init::init(&args, printer),
         Command::Reference => reference::reference(printer),
-        // These two say themselves what an interruption leaves behind.
+        // These say themselves what an interruption leaves behind.
         Command::Push(args) | Command::Artifacts(ArtifactsCommand::Push(args)) => {
             Box::pin(push::push(&args, environment, printer, cancel)).await
         }
@@ -48,6 +48,9 @@ pub(crate) async fn run(
         }
         Command::Artifacts(ArtifactsCommand::Plan(args)) => {
             unless(cancel, artifacts::plan(&args, environment, printer, cancel)).await
+        }
+        Command::Artifacts(ArtifactsCommand::Replicate(args)) => {
+            Box::pin(artifacts::replicate(&args, environment, printer, cancel)).await
         }
         Command::Rollout(args) => {
             Box::pin(rollout::rollout(&args, environment, printer, cancel)).await
