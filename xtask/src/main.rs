@@ -3,6 +3,7 @@
 //! No heavy dependency: whatever needs one is a program of the workspace that a
 //! chore builds and runs.
 
+mod bench;
 mod demo;
 mod generate;
 mod prerequisites;
@@ -37,6 +38,9 @@ enum Chore {
     Images,
     /// Bring up three clouds, roll a model out, lose one, and tell what happened.
     Demo(demo::Args),
+    /// Measure against the tools that people use now, and write a report.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Install what is missing, then check and test everything.
     Test(test::Args),
 }
@@ -49,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Gen { check } => generate::main(check),
         Chore::Images => demo::images(),
         Chore::Demo(args) => demo::main(&args),
+        Chore::Bench(bench) => bench::main(&bench),
         Chore::Test(args) => test::main(&args),
     }
 }

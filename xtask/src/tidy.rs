@@ -48,9 +48,8 @@ fn ring(package: &str) -> Option<Ring> {
             Ring::Adapter
         }
         "mcdeploy-exec" | "mcdeploy-operator" | "mcdeploy-gateway" => Ring::Shell,
-        "mcdeploy" | "mcdeployd" | "mcserve" | "mcdeploy-sandbox" | "mcdeploy-e2e" | "xtask" => {
-            Ring::Outer
-        }
+        "mcdeploy" | "mcdeployd" | "mcserve" | "mcdeploy-sandbox" | "mcdeploy-bench"
+        | "mcdeploy-e2e" | "xtask" => Ring::Outer,
         _ => return None,
     })
 }

