@@ -42,7 +42,7 @@ enum Chore {
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Install what is missing, then check and test everything.
-    Test(test::Args),
+    Test,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -54,7 +54,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Images => demo::images(),
         Chore::Demo(args) => demo::main(&args),
         Chore::Bench(bench) => bench::main(&bench),
-        Chore::Test(args) => test::main(&args),
+        Chore::Test => test::main(),
     }
 }
 

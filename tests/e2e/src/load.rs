@@ -129,6 +129,18 @@ impl Record {
         matches!(&self.outcome, Outcome::Answered { cluster, gateway, .. } if cluster != gateway)
     }
 
+    /// Whether `cluster` answered, for this version where one is named.
+    pub fn answered_by(&self, answering: &str, version: Option<&str>) -> bool {
+        let Outcome::Answered {
+            cluster, revision, ..
+        } = &self.outcome
+        else {
+            return false;
+        };
+        let is_of = |version| revision.split('.').next() == Some(version);
+        cluster == answering && version.is_none_or(is_of)
+    }
+
     /// Why it is not right, short enough to be counted by.
     fn reason(&self) -> Option<String> {
         let target = &self.target;
@@ -206,11 +218,6 @@ impl Load {
             .collect()
     }
 
-    /// Sums of everything that has ended.
-    pub fn counts(&self) -> Counts {
-        Counts::of(lock(&self.records).iter())
-    }
-
     /// Stops sending, waits for what was sent, and hands everything over, in the order
     /// in which requests ended.
     pub async fn stop(self) -> Vec<Record> {
@@ -246,7 +253,8 @@ async fn send(shared: Arc<Shared>, target: Target, index: usize, stop: Cancellat
 
 async fn one(shared: Arc<Shared>, target: Arc<Target>, connections: Arc<Connections>, n: usize) {
     let kept_alive = n % 2 == 1;
-    let row = shared.digits.row(n);
+    // Both kinds of connection ask about every row.
+    let row = shared.digits.row(n / 2);
     let start = shared.start.elapsed();
     let before = shared.serving.now();
     let asked = request::Asked {

@@ -101,9 +101,14 @@ async fn good_gateways_fail_nothing_and_requests_leave_on_time() {
 #[tokio::test]
 async fn the_class_of_another_version_and_a_version_out_of_turn_are_wrong() {
     let mislabelled = single("aws", gateway("aws", "v3", "v2").await);
-    let (counts, _) = run(vec![mislabelled], serving(), SECOND).await;
-    assert!(counts.wrong * 2 >= counts.sent - 2, "{counts:?}");
+    let (counts, records) = run(vec![mislabelled], serving(), SECOND).await;
+    assert!(counts.wrong * 2 >= counts.sent - 4, "{counts:?}");
     assert!(counts.wrong < counts.sent, "{counts:?}");
+    for kept_alive in [false, true] {
+        let mut wrong = records.as_array().unwrap().iter();
+        let seen = wrong.any(|r| r["verdict"] != "right" && r["keptAlive"] == kept_alive);
+        assert!(seen, "no wrong answer with keptAlive {kept_alive}");
+    }
     let out_of_turn = single("aws", gateway("aws", "v2", "v2").await);
     let (counts, _) = run(vec![out_of_turn], serving(), SECOND).await;
     assert_eq!(counts.wrong, counts.sent);

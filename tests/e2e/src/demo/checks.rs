@@ -60,6 +60,15 @@ pub(super) fn all(report: &Report, complete: bool) -> Vec<Check> {
         }
     }
     checks.extend(size_checks(report));
+    if let Some(lead) = report.wave_lead_seconds {
+        let name = "gcp's first v3 answer after aws's, seconds";
+        checks.push(Check {
+            name: name.to_owned(),
+            wanted: "at least 0".to_owned(),
+            got: lead,
+            passed: lead >= 0.0,
+        });
+    }
     for (rollout, counts) in &report.under_rollout {
         let name = format!("failed during {rollout}");
         checks.push(Check::at_most(&name, counts.failed, 0));
@@ -80,6 +89,11 @@ pub(super) fn all(report: &Report, complete: bool) -> Vec<Check> {
         for (name, got, least) in [
             ("outages seen to their end", report.outages.len(), 4),
             ("rollouts under load", report.under_rollout.len(), 2),
+            (
+                "waves seen one after the other",
+                usize::from(report.wave_lead_seconds.is_some()),
+                1,
+            ),
             (
                 "operator's memory was seen",
                 known(report.operator_peak_rss_bytes),
@@ -116,17 +130,32 @@ fn size_checks(report: &Report) -> Vec<Check> {
 }
 
 fn outage_checks(outage: &OutageReport) -> Vec<Check> {
-    let OutageReport { way, after, .. } = outage;
+    let OutageReport {
+        way,
+        after,
+        first_two_seconds: first,
+        relied_on_lost,
+        ..
+    } = outage;
+    let relied = format!("answers by the cloud that is then lost, elsewhere, {way:?}");
+    let relied = Check::at_least(&relied, *relied_on_lost, 1);
+    let crossed = format!("answers from another region in the outage, {way:?}");
+    let crossed = Check::at_least(&crossed, first.crossed + after.crossed, 1);
     let name = format!("failed from 2 s after the fault, {way:?}");
     match way {
         Way::Weighted | Way::PodsDown | Way::AllAddresses => {
             let load = format!("requests of that time, {way:?}");
-            vec![
+            let mut checks = vec![
                 Check::at_most(&name, after.failed, 0),
                 Check::at_least(&load, after.sent, 100),
-            ]
+            ];
+            // The client with all addresses goes elsewhere by itself.
+            if *way != Way::AllAddresses {
+                checks.extend([relied, crossed]);
+            }
+            checks
         }
-        Way::Control => vec![Check::at_least(&name, after.failed, 1)],
+        Way::Control => vec![relied, Check::at_least(&name, after.failed, 1)],
     }
 }
 
@@ -139,10 +168,12 @@ mod tests {
         OutageReport {
             way,
             command_seconds: 0.1,
+            relied_on_lost: 1,
             first_two_seconds: Counts::default(),
             after: Counts {
                 sent: 800,
                 failed,
+                crossed: 1,
                 ..Counts::default()
             },
             recovery_seconds: 0.0,
@@ -175,5 +206,28 @@ mod tests {
     #[test]
     fn no_answer_from_another_region_fails() {
         assert_eq!(failing(&Report::default()), ["answers from another region"]);
+    }
+
+    #[test]
+    fn an_outage_of_a_cloud_that_nobody_else_relied_on_is_no_proof() {
+        let mut report = Report::default();
+        report.load.crossed = 1;
+        for way in [Way::Weighted, Way::PodsDown, Way::Control] {
+            let mut outage = outage(way, usize::from(way == Way::Control));
+            outage.relied_on_lost = 0;
+            report.outages = vec![outage];
+            assert_eq!(failing(&report).len(), 1, "{way:?}");
+        }
+    }
+
+    #[test]
+    fn waves_at_the_same_time_fail() {
+        let mut report = Report::default();
+        report.load.crossed = 1;
+        report.wave_lead_seconds = Some(-0.5);
+        assert_eq!(
+            failing(&report),
+            ["gcp's first v3 answer after aws's, seconds"]
+        );
     }
 }

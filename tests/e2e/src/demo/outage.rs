@@ -13,6 +13,8 @@ use crate::{
 
 /// How long a client waits for an answer.
 pub(super) const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long before the fault is looked at, in milliseconds.
+const BEFORE_MS: u64 = 3000;
 /// From then on after the fault nothing may fail.
 const GRACE_MS: u64 = 2000;
 /// How long the cloud stays dark.
@@ -43,6 +45,9 @@ pub struct OutageReport {
     pub way: Way,
     /// How long the command that made the outage ran. Times count from its end.
     pub command_seconds: f64,
+    /// Requests of the 3 s before the fault that went to another cloud's gateway and were
+    /// answered by the one that is then lost. 0 would make the outage no test.
+    pub relied_on_lost: usize,
     /// Requests to surviving gateways (or of the client with all addresses) in the first
     /// 2 s.
     pub first_two_seconds: Counts,
@@ -88,7 +93,7 @@ impl Demo {
         let back = self.wait_until_back(gateways, way).await?;
         // Requests of the outage may still wait for their time-out.
         tokio::time::sleep(CLIENT_TIMEOUT.saturating_sub(back)).await;
-        let mut records = watched.between(fault, until);
+        let mut records = watched.between(fault.saturating_sub(BEFORE_MS), until);
         records.retain(|record| record.target != LOST);
         let report = OutageReport::new(way, said.took, back, fault, &records);
         self.story.outage(&report);
@@ -190,8 +195,15 @@ impl Way {
 
 impl OutageReport {
     fn new(way: Way, command: Duration, back: Duration, fault: u64, records: &[Record]) -> Self {
+        let (before, records): (Vec<&Record>, Vec<&Record>) =
+            records.iter().partition(|record| record.start_ms < fault);
+        let relied = before
+            .iter()
+            .filter(|record| record.answered_by(LOST, None) && record.crossed());
+        let relied_on_lost = relied.count();
         let (first, after): (Vec<&Record>, Vec<&Record>) = records
             .iter()
+            .copied()
             .partition(|record| record.start_ms < fault + GRACE_MS);
         let last_failure = records
             .iter()
@@ -201,6 +213,7 @@ impl OutageReport {
         Self {
             way,
             command_seconds: command.as_secs_f64(),
+            relied_on_lost,
             first_two_seconds: Counts::of(first),
             after: Counts::of(after),
             recovery_seconds: Duration::from_millis(last_failure.unwrap_or(0)).as_secs_f64(),

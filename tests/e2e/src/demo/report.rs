@@ -18,6 +18,8 @@ pub struct Report {
     pub load: Counts,
     /// The steady load while a rollout ran, by step.
     pub under_rollout: BTreeMap<String, Counts>,
+    /// From aws's first answer by v3 to gcp's, which is the later wave.
+    pub wave_lead_seconds: Option<f64>,
     /// In order.
     pub outages: Vec<OutageReport>,
     /// What the client with all addresses saw, from before its outage to after it.

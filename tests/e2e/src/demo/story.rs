@@ -56,6 +56,10 @@ impl Story {
     }
 
     pub(super) fn outage(self, report: &OutageReport) {
+        self.say(&format!(
+            "   before it, {} answers elsewhere came from the cloud that is lost",
+            report.relied_on_lost
+        ));
         self.counts("First 2 s", &report.first_two_seconds);
         self.counts("From then on", &report.after);
         self.say(&format!(
