@@ -77,9 +77,11 @@ pub struct StatusArgs {
 enum Output {
     /// For people
     #[default]
-    Text,
+    Table,
     /// For programs
     Json,
+    /// For programs and people
+    Yaml,
 }
 
 /// Flags of `outage`.
@@ -179,11 +181,12 @@ pub async fn run(
             SandboxArgs::Status(StatusArgs { output }) => {
                 let status = status::look().await?;
                 match output {
-                    Output::Text => print(&text(&status)),
+                    Output::Table => print(&text(&status)),
                     Output::Json => {
                         let json = serde_json::to_string_pretty(&status).unwrap_or_default();
                         print(&(json + "\n"))
                     }
+                    Output::Yaml => print(&serde_saphyr::to_string(&status).unwrap_or_default()),
                 }
             }
         }

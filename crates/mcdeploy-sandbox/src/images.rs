@@ -38,17 +38,24 @@ impl Image {
     }
 }
 
+/// Whether every binary is there that an image is made of.
+pub(crate) fn check(binaries: &Path) -> Result<(), SandboxError> {
+    let mut needed = IMAGE_NAMES.into_iter().map(|name| binaries.join(name));
+    match needed.find(|binary| !binary.exists()) {
+        None => Ok(()),
+        Some(binary) => Err(SandboxError::Unfit(format!(
+            "{} is missing: build it with `cargo build --workspace --bins`",
+            binary.display()
+        ))),
+    }
+}
+
 /// Builds the images of the binaries in a directory, unless they are in the cache.
 pub(crate) async fn build(binaries: &Path, say: &Say) -> Result<Vec<Image>, SandboxError> {
+    check(binaries)?;
     let mut images = Vec::new();
     for name in IMAGE_NAMES {
         let binary = binaries.join(name);
-        if !binary.exists() {
-            return Err(SandboxError::Unfit(format!(
-                "{} is missing: build it with `cargo build --workspace --bins`",
-                binary.display()
-            )));
-        }
         images.push(build_one(name, &binary, say).await?);
     }
     Ok(images)

@@ -98,11 +98,13 @@ pub(crate) struct UpRequest {
 /// Brings up whatever does not run.
 pub(crate) async fn up(request: &UpRequest, say: &Say) -> Result<(), SandboxError> {
     let start = clock::now();
-    check_fit().await?;
-    let fresh = !is_up()?;
+    preflight::check_root()?;
     if let Some(charts) = &request.charts {
         install::check(charts)?;
+        images::check(&request.binaries)?;
     }
+    check_fit().await?;
+    let fresh = !is_up()?;
     let packages = say.clone();
     let installed =
         tokio::task::spawn_blocking(move || tools::ensure_packages(SANDBOX_PACKAGES, &packages));

@@ -29,6 +29,7 @@ pub(crate) fn check_root() -> Result<(), SandboxError> {
 
 /// Checks a machine without a sandbox.
 pub(crate) async fn check_machine() -> Result<(), SandboxError> {
+    check_programs()?;
     check_kernel()?;
     if !cgroup::usable() {
         return Err(unfit(
@@ -47,24 +48,24 @@ pub(crate) async fn check_machine() -> Result<(), SandboxError> {
 
 fn check_kernel() -> Result<(), SandboxError> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let filesystems = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    kernel_problem(release.trim(), &filesystems).map_or(Ok(()), |problem| Err(unfit(problem)))
+}
+
+fn kernel_problem(release: &str, filesystems: &str) -> Option<String> {
     let mut numbers = release
         .split(|c: char| !c.is_ascii_digit())
         .map(|word| word.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if version < KERNEL {
         let (major, minor) = KERNEL;
-        let release = release.trim();
-        return Err(unfit(format!(
+        return Some(format!(
             "kernel {release} is too old: the sandbox needs {major}.{minor} or newer"
-        )));
-    }
-    let filesystems = fs::read_to_string("/proc/filesystems").unwrap_or_default();
-    if !filesystems.lines().any(|line| line.ends_with("overlay")) {
-        return Err(unfit(
-            "the kernel has no overlay file system: try `modprobe overlay`",
         ));
     }
-    Ok(())
+    let has_overlay = filesystems.lines().any(|line| line.ends_with("overlay"));
+    (!has_overlay)
+        .then(|| "the kernel has no overlay file system: try `modprobe overlay`".to_owned())
 }
 
 fn check_space() -> Result<(), SandboxError> {
@@ -74,29 +75,44 @@ fn check_space() -> Result<(), SandboxError> {
         path: parent.to_owned(),
         source: error.into(),
     })?;
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let free = space.f_bavail * space.f_frsize;
+    space_problem(parent, free, &memory).map_or(Ok(()), |problem| Err(unfit(problem)))
+}
+
+/// `free` in bytes; `memory` as `/proc/meminfo` has it. Unknown memory is enough.
+fn space_problem(parent: &Path, free: u64, memory: &str) -> Option<String> {
     if free < DISK {
-        return Err(unfit(format!(
+        return Some(format!(
             "{} has {:.1} GiB free: the sandbox needs {} GiB",
             parent.display(),
             gib(free),
             DISK / GIB
-        )));
+        ));
     }
-    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let available = memory
         .lines()
         .find_map(|line| line.strip_prefix("MemAvailable:"))
         .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
         .map_or(u64::MAX, |kib| kib * 1024);
-    if available < MEMORY {
-        return Err(unfit(format!(
+    (available < MEMORY).then(|| {
+        format!(
             "{:.1} GiB of memory are available: the sandbox needs {} GiB",
             gib(available),
             MEMORY / GIB
-        )));
+        )
+    })
+}
+
+/// Whether the programs are there that look at the machine; packages are installed later.
+fn check_programs() -> Result<(), SandboxError> {
+    let places = ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip"];
+    if places.into_iter().any(|place| Path::new(place).exists()) {
+        return Ok(());
     }
-    Ok(())
+    Err(unfit(
+        "the sandbox needs the program `ip`: apt-get install iproute2",
+    ))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
@@ -196,5 +212,32 @@ mod tests {
         for free in ["default", "0.0.0.0/0", "10.204.0.0/16", "192.0.2.0/24"] {
             assert!(!overlaps(free), "{free}");
         }
+    }
+
+    #[test]
+    fn an_old_kernel_or_one_without_overlay_is_named() {
+        let overlay = "nodev\tsysfs\nnodev\toverlay\n\text4\n";
+        for fit in ["5.10.0-28-amd64", "6.1", "6.18.2"] {
+            assert_eq!(kernel_problem(fit, overlay), None, "{fit}");
+        }
+        let old = kernel_problem("5.4.0", overlay).unwrap();
+        assert!(old.contains("5.4.0") && old.contains("5.10"), "{old}");
+        let bare = kernel_problem("6.1", "nodev\tsysfs\n").unwrap();
+        assert!(bare.contains("modprobe overlay"), "{bare}");
+    }
+
+    #[test]
+    fn no_disk_and_no_memory_are_told_with_what_is_there_and_what_is_needed() {
+        let parent = Path::new("/var/lib");
+        let memory = |kib: u64| format!("MemTotal: 1 kB\nMemAvailable:  {kib} kB\n");
+        assert_eq!(space_problem(parent, DISK, &memory(8 << 20)), None);
+        assert_eq!(space_problem(parent, DISK, ""), None);
+        let disk = space_problem(parent, 3 * GIB / 2, &memory(8 << 20)).unwrap();
+        assert_eq!(disk, "/var/lib has 1.5 GiB free: the sandbox needs 6 GiB");
+        let little = space_problem(parent, DISK, &memory(1 << 20)).unwrap();
+        assert_eq!(
+            little,
+            "1.0 GiB of memory are available: the sandbox needs 5 GiB"
+        );
     }
 }

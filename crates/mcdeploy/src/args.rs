@@ -155,6 +155,16 @@ pub(crate) struct HubArgs {
     pub(crate) context: Option<String>,
 }
 
+impl HubArgs {
+    /// The flags that were given, to name the same hub again.
+    pub(crate) fn given(&self) -> Vec<(&'static str, String)> {
+        let kubeconfig = self.kubeconfig.as_ref();
+        let kubeconfig = kubeconfig.map(|path| ("--kubeconfig", path.display().to_string()));
+        let context = self.context.clone().map(|name| ("--context", name));
+        kubeconfig.into_iter().chain(context).collect()
+    }
+}
+
 /// Which project.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct ProjectArgs {

@@ -48,6 +48,7 @@ pub(crate) enum HubError {
     /// No answer, or no connection.
     #[error("cannot {what}: the hub at {address} does not answer: {why}")]
     Unreachable {
+        when: When,
         what: String,
         address: String,
         why: String,
@@ -79,13 +80,25 @@ pub(crate) enum HubError {
     Refused { what: String, why: String },
 }
 
+/// What an answer was missed of, and so what may have happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// The first call: nothing was asked for yet.
+    Connecting,
+    /// A read.
+    Reading,
+    /// A write, which may have arrived.
+    Writing,
+}
+
 impl HubError {
-    fn new(what: &str, address: &str, error: &kube::Error) -> Self {
+    fn new(when: When, what: &str, address: &str, error: &kube::Error) -> Self {
         let what = what.to_owned();
         let address = address.to_owned();
         match error {
             kube::Error::Api(status) => Self::from_status(what, address, status),
             other => Self::Unreachable {
+                when,
                 what,
                 address,
                 why: chain(other),
@@ -120,9 +133,18 @@ impl From<HubError> for Failure {
     fn from(error: HubError) -> Self {
         let text = error.to_string();
         match error {
-            HubError::Unreachable { .. } => Self::new(ExitStatus::Failed, text)
-                .hint("gateways go on serving; nothing was changed by this command")
-                .hint("check --kubeconfig and --context, and that this machine reaches the address"),
+            HubError::Unreachable { when, .. } => {
+                let failure = Self::new(ExitStatus::Failed, text);
+                match when {
+                    When::Connecting => failure
+                        .hint("gateways go on serving; nothing was changed by this command")
+                        .hint("check --kubeconfig and --context, and that this machine reaches the address"),
+                    When::Reading => failure.hint("gateways go on serving"),
+                    When::Writing => failure.hint(
+                        "gateways go on serving; it is not known whether this was written: the same command again is safe",
+                    ),
+                }
+            }
             HubError::Unauthorized { .. } => Self::new(ExitStatus::Auth, text)
                 .hint("log in again, or choose other credentials with --kubeconfig or --context"),
             HubError::Forbidden { .. } => Self::new(ExitStatus::Auth, text)
@@ -160,8 +182,12 @@ impl Hub {
         let first = tokio::time::timeout(FIRST_ANSWER, client.apiserver_version()).await;
         let version = match first {
             Ok(Ok(version)) => version,
-            Ok(Err(error)) => return Err(HubError::new(what, &address, &error).into()),
-            Err(_) => return Err(no_answer(what, &address, FIRST_ANSWER).into()),
+            Ok(Err(error)) => {
+                return Err(HubError::new(When::Connecting, what, &address, &error).into());
+            }
+            Err(_) => {
+                return Err(no_answer(When::Connecting, what, &address, FIRST_ANSWER).into());
+            }
         };
         Ok(Self {
             client,
@@ -208,7 +234,8 @@ impl Hub {
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
         let what = format!("read {} {name}", K::kind(&()));
-        self.within(&what, || api.get_opt(name)).await
+        self.within(When::Reading, &what, || api.get_opt(name))
+            .await
     }
 
     /// Every object of a kind, sorted by name.
@@ -218,7 +245,8 @@ impl Hub {
     {
         let what = format!("list {}", K::plural(&()));
         let everything = ListParams::default();
-        let mut items = self.within(&what, || api.list(&everything)).await?.items;
+        let listed = self.within(When::Reading, &what, || api.list(&everything));
+        let mut items = listed.await?.items;
         items.sort_by(|a, b| a.meta().name.cmp(&b.meta().name));
         Ok(items)
     }
@@ -239,8 +267,26 @@ impl Hub {
         let mut params = PatchParams::apply(FIELD_MANAGER_CLI);
         params.force = force;
         let patch = Patch::Apply(object);
-        self.within(&what, || api.patch(name, &params, &patch))
+        self.within(When::Writing, &what, || api.patch(name, &params, &patch))
             .await
+    }
+
+    /// Whether [`Self::apply`] without force would be accepted now. Changes nothing.
+    pub(crate) async fn check_apply<K>(
+        &self,
+        api: &Api<K>,
+        name: &str,
+        object: &Value,
+    ) -> Result<(), HubError>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let what = format!("apply {} {name}", K::kind(&()));
+        let params = PatchParams::apply(FIELD_MANAGER_CLI).dry_run();
+        let patch = Patch::Apply(object);
+        self.within(When::Reading, &what, || api.patch(name, &params, &patch))
+            .await
+            .map(drop)
     }
 
     /// The values of a Secret in mcdeploy's own namespace.
@@ -257,7 +303,7 @@ impl Hub {
         accept: &str,
     ) -> Result<Value, HubError> {
         let request = || Request::get(path).header(ACCEPT, accept).body(vec![]);
-        self.within(what, || async {
+        self.within(When::Reading, what, || async {
             let request = request().map_err(kube::Error::HttpError)?;
             self.client.request(request).await
         })
@@ -266,7 +312,12 @@ impl Hub {
 
     /// Makes a call until it is answered with something that lasts, or the time is up.
     /// Every call here may be made twice: reads, and server-side applies.
-    async fn within<T, F>(&self, what: &str, call: impl Fn() -> F) -> Result<T, HubError>
+    async fn within<T, F>(
+        &self,
+        when: When,
+        what: &str,
+        call: impl Fn() -> F,
+    ) -> Result<T, HubError>
     where
         F: Future<Output = Result<T, kube::Error>>,
     {
@@ -283,8 +334,8 @@ impl Hub {
         };
         match tokio::time::timeout(CALL_TIMEOUT, work).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(HubError::new(what, &self.address, &error)),
-            Err(_) => Err(no_answer(what, &self.address, CALL_TIMEOUT)),
+            Ok(Err(error)) => Err(HubError::new(when, what, &self.address, &error)),
+            Err(_) => Err(no_answer(when, what, &self.address, CALL_TIMEOUT)),
         }
     }
 }
@@ -294,8 +345,9 @@ fn passes_by_itself(status: &Status) -> bool {
     matches!(status.code, 429 | 502 | 503 | 504)
 }
 
-fn no_answer(what: &str, address: &str, after: Duration) -> HubError {
+fn no_answer(when: When, what: &str, address: &str, after: Duration) -> HubError {
     HubError::Unreachable {
+        when,
         what: what.to_owned(),
         address: address.to_owned(),
         why: format!("nothing came within {:.1} s", after.as_secs_f64()),

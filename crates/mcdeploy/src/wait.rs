@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use mcdeploy_api::{
     ClusterStatus, Condition, ConditionType, ModelDeployment, ModelRollout, Reason, RolloutStep,
-    RolloutStepState, Ternary, names::ANNOTATION_REQUESTED_BY,
+    RolloutStepState, Ternary,
+    names::{ANNOTATION_REQUESTED_BY, FIELD_MANAGER_CLI},
 };
 use serde::Serialize;
 
@@ -120,15 +121,29 @@ fn describe_successor(deployment: &ModelDeployment, generation: i64) -> String {
     let version = &deployment.spec.model_version_ref.name;
     let annotations = deployment.metadata.annotations.as_ref();
     let asked = annotations.and_then(|all| all.get(ANNOTATION_REQUESTED_BY));
-    let by = asked.map_or_else(
-        || "by somebody who left no name".to_owned(),
-        |by| format!("asked for by {by}"),
-    );
+    let by = match (other_writer(deployment), asked) {
+        // The annotation is still that of the rollout before.
+        (Some(manager), _) => format!("written by the field manager {manager:?}"),
+        (None, Some(by)) => format!("asked for by {by}"),
+        (None, None) => "by somebody who left no name".to_owned(),
+    };
     if now > generation {
         format!("{name}-{now} ({version}), {by}")
     } else {
         format!("a later one ({version}), {by}")
     }
+}
+
+/// The field manager that wrote the spec last, when it was not this program.
+fn other_writer(deployment: &ModelDeployment) -> Option<&str> {
+    let writers = deployment.metadata.managed_fields.iter().flatten();
+    let of_spec = writers.filter(|entry| {
+        let fields = entry.fields_v1.as_ref().and_then(|f| f.0.get("f:spec"));
+        entry.subresource.as_deref().unwrap_or_default().is_empty() && fields.is_some()
+    });
+    let last = of_spec.max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?;
+    let manager = last.manager.as_deref()?;
+    (manager != FIELD_MANAGER_CLI).then_some(manager)
 }
 
 /// The condition of a type.

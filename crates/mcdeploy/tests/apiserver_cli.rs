@@ -400,13 +400,16 @@ async fn later_rollout_ends_the_wait(world: &World) {
 }
 
 async fn interruption_detaches(world: &World) {
-    let child = world.spawn(&["rollout", "--model", "v3"]);
+    let words = ["rollout", "--model", "v3", "--kubeconfig", "./kubeconfig"];
+    let child = world.spawn(&words);
     world.generation(7).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     interrupt(&child);
     let ran = wait(child);
-    ran.check(130, "goes on in the hub")
-        .check(130, "mcdeploy status digits -n default -w");
+    ran.check(130, "goes on in the hub").check(
+        130,
+        "mcdeploy status digits -n default -w --kubeconfig ./kubeconfig",
+    );
     let spec = serde_json::to_value(&world.deployment().await.unwrap().spec).unwrap();
     assert_eq!(spec.get("scope"), None, "the whole placement");
 }
@@ -505,9 +508,16 @@ async fn other_manager_is_a_conflict(world: &World) {
         .patch("digits", &params, &Patch::Apply(&object))
         .await
         .unwrap();
+    let policies: Api<TrafficPolicy> = world.namespaced();
+    let before = policies.get("digits").await.unwrap().spec;
+    let more = "weights: {aws: 1, gcp: 5}\n";
+    world.project(&format!("model: digits\nimage: {IMAGE}\n{more}"));
     world
         .run(&["rollout", "--model", "v3", "--no-wait"])
         .check(6, "argocd");
+    let after = policies.get("digits").await.unwrap().spec;
+    assert_eq!(after, before, "a refused rollout leaves no weights behind");
+    world.project(&format!("model: digits\nimage: {IMAGE}\n"));
 }
 
 /// The server is its own member here.

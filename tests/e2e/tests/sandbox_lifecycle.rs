@@ -4,13 +4,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    net::SocketAddr,
     path::Path,
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
-use mcdeploy_e2e::sandbox::program;
+use mcdeploy_e2e::sandbox::{Sandbox, program};
 use tokio::sync::Mutex;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// There is one sandbox a machine.
 static MACHINE: Mutex<()> = Mutex::const_new(());
@@ -61,6 +64,8 @@ fn processes() -> BTreeSet<String> {
         "fake-gcs",
         "pause",
         "mcd",
+        "node",
+        "sleep",
     ];
     let mut found = BTreeSet::new();
     for entry in fs::read_dir("/proc").expect("proc").flatten() {
@@ -185,6 +190,135 @@ async fn down_leaves_the_machine_as_it_was_even_after_a_crash_half_way() {
         assert_eq!(cloud["ready"], true, "{cloud}");
     }
     succeed(&["down"]);
+    succeed(&["down"]);
+    assert_same(&before, &machine());
+}
+
+/// A cloud as somebody outside sees it.
+struct Outside {
+    sandbox: Sandbox,
+    address: SocketAddr,
+}
+
+impl Outside {
+    /// Whether the API server answers within 2 s.
+    async fn answers(&self, cloud: &str) -> bool {
+        let client = self.sandbox.client(cloud).await.expect("a kubeconfig");
+        let version = tokio::time::timeout(2 * SECOND, client.apiserver_version());
+        version.await.is_ok_and(|version| version.is_ok())
+    }
+
+    /// Of 40 connections at once, how many were not there within half a second.
+    async fn late(&self) -> usize {
+        let connects = (0..40).map(|_| async {
+            let connect = tokio::net::TcpStream::connect(self.address);
+            tokio::time::timeout(SECOND / 2, connect).await
+        });
+        let all = futures::future::join_all(connects).await;
+        all.iter().filter(|one| !matches!(one, Ok(Ok(_)))).count()
+    }
+
+    /// How long a few hundred kilobytes take.
+    async fn download(&self, cloud: &str) -> Duration {
+        let client = self.sandbox.client(cloud).await.expect("a kubeconfig");
+        let request = http::Request::get("/openapi/v2").body(vec![]);
+        let start = Instant::now();
+        let text = client.request_text(request.expect("a request")).await;
+        assert!(text.expect("an answer").len() > 100_000);
+        start.elapsed()
+    }
+}
+
+/// Whether the gateway port of gcp's node, its API, can be reached from inside a cloud.
+fn reaches(from: &str, to: SocketAddr) -> bool {
+    let holder = holder(from);
+    let net = format!("--net=/proc/{holder}/ns/net");
+    let connect = format!("</dev/tcp/{}/{}", to.ip(), to.port());
+    let words = [net.as_str(), "timeout", "1", "bash", "-c", &connect];
+    let status = Command::new("nsenter")
+        .args(words)
+        .stderr(Stdio::null())
+        .status();
+    status.expect("nsenter starts").success()
+}
+
+/// The process that holds the namespaces of the cloud with this address.
+fn holder(address: &str) -> String {
+    let of_holder = |pid: &str| {
+        let net = format!("--net=/proc/{pid}/ns/net");
+        let words = [net.as_str(), "ip", "-brief", "-4", "address"];
+        let output = Command::new("nsenter").args(words).output();
+        let text = String::from_utf8_lossy(&output.expect("nsenter starts").stdout).into_owned();
+        text.contains(&format!("{address}/"))
+    };
+    let names = processes();
+    let sleepers = names.iter().filter_map(|name| name.strip_suffix(" sleep"));
+    let mut holders = sleepers.filter(|pid| of_holder(pid));
+    holders
+        .next()
+        .expect("a cloud with that address")
+        .to_owned()
+}
+
+#[tokio::test]
+async fn every_kind_of_outage_does_what_its_name_says_and_heals() {
+    const AWS: &str = "10.203.0.11";
+    const AZURE: &str = "10.203.0.13";
+    let _machine = MACHINE.lock().await;
+    let before = machine();
+    succeed(&["up"]);
+    let address: SocketAddr = "10.203.0.12:6443".parse().expect("an address");
+    let outside = Outside {
+        sandbox: Sandbox::new().expect("the example"),
+        address,
+    };
+    assert_eq!(outside.late().await, 0);
+    let quick = outside.download("gcp").await;
+
+    succeed(&["outage", "gcp"]);
+    assert_eq!(outside.late().await, 40);
+    let second = sandbox(&["outage", "gcp", "--pause"]);
+    assert!(!second.status.success(), "a second fault is refused");
+    succeed(&["heal", "gcp"]);
+
+    succeed(&["outage", "gcp", "--from", "aws"]);
+    assert!(!reaches(AWS, address), "aws is cut off from gcp");
+    assert!(reaches(AZURE, address), "azure is not");
+    succeed(&["heal", "gcp"]);
+    assert!(reaches(AWS, address));
+
+    succeed(&["outage", "gcp", "--loss", "30"]);
+    let late = outside.late().await;
+    assert!((3..40).contains(&late), "{late} of 40 were late");
+    succeed(&["heal", "gcp"]);
+
+    succeed(&["outage", "gcp", "--slow", "1mbit"]);
+    let slow = outside.download("gcp").await;
+    assert!(slow > quick + SECOND / 2, "{quick:?}, then {slow:?}");
+    succeed(&["heal", "gcp"]);
+
+    succeed(&["outage", "gcp", "--pause"]);
+    // The kernel still takes connections; nobody answers on them.
+    assert!(outside.late().await < 40);
+    assert!(!outside.answers("gcp").await);
+    succeed(&["heal", "gcp"]);
+    assert!(outside.answers("gcp").await);
+
+    let running = || {
+        let names = processes();
+        names.iter().filter(|name| name.contains(" kube")).count()
+    };
+    let all = running();
+    succeed(&["outage", "gcp", "--kill"]);
+    assert!(running() < all, "gcp's processes are gone");
+    assert!(!outside.answers("gcp").await);
+    succeed(&["heal", "gcp"]);
+    assert_eq!(running(), all);
+    assert!(outside.answers("gcp").await);
+
+    // Down works under a fault, too.
+    succeed(&["outage", "aws", "--pause"]);
+    succeed(&["outage", "azure", "--loss", "5"]);
     succeed(&["down"]);
     assert_same(&before, &machine());
 }

@@ -65,6 +65,7 @@ pub(crate) async fn rollout(
         resolved: &resolved,
         generation: deployment.metadata.generation.unwrap_or(0),
         image: deployment.spec.container.image.clone(),
+        hub_flags: args.hub.given(),
     };
     if args.no_wait {
         let report = asked.report("Asked", "not waited for", vec![]);
@@ -88,6 +89,8 @@ struct Asked<'a> {
     /// Generation of the deployment that asks for it.
     generation: i64,
     image: String,
+    /// How the hub was named, to come back with.
+    hub_flags: Vec<(&'static str, String)>,
 }
 
 /// The end of a rollout, as data.
@@ -119,9 +122,15 @@ impl Asked<'_> {
     }
 
     fn come_back(&self) -> String {
+        let hub = self
+            .hub_flags
+            .iter()
+            .map(|(flag, value)| format!(" {flag} {value}"));
         format!(
-            "mcdeploy status {} -n {} -w",
-            self.request.model, self.request.namespace
+            "mcdeploy status {} -n {} -w{}",
+            self.request.model,
+            self.request.namespace,
+            hub.collect::<String>()
         )
     }
 
@@ -258,12 +267,17 @@ async fn apply(
     loop {
         tries += 1;
         let resolved = resolve(hub, &settings.request).await?;
-        if let Some((name, object)) = resolved.traffic_policy() {
-            // The operator made the default one; these fields are the user's to set.
-            hub.apply(&policies, name, &object, true).await?;
-        }
         let object = resolved.deployment(container.as_ref(), by);
         let model = &settings.request.model;
+        if let Some((name, policy)) = resolved.traffic_policy() {
+            // A rollout that is refused must not leave new weights behind.
+            match hub.check_apply(&deployments, model, &object).await {
+                Err(HubError::Changed { .. }) if tries < APPLY_TRIES => continue,
+                outcome => outcome?,
+            }
+            // The operator made the default one; these fields are the user's to set.
+            hub.apply(&policies, name, &policy, true).await?;
+        }
         match hub.apply(&deployments, model, &object, false).await {
             Ok(deployment) => return Ok((resolved, deployment)),
             Err(HubError::Changed { .. }) if tries < APPLY_TRIES => {}

@@ -86,6 +86,20 @@ fn a_later_rollout_is_named_with_who_asked_for_it() {
     };
     assert_eq!(judge(&deployment, Some(&running)), expected);
     assert_eq!(judge(&deployment, None), expected);
+    // Somebody wrote the spec with another tool, and left the note of the one before.
+    let written = |manager: &str, second: u32| {
+        json!({
+            "manager": manager, "operation": "Apply", "fieldsType": "FieldsV1",
+            "time": format!("2026-01-01T00:00:0{second}Z"), "fieldsV1": {"f:spec": {}},
+        })
+    };
+    let fields = json!([written("mcdeploy", 1), written("kubectl-edit", 2)]);
+    let mut edited = deployment.clone();
+    edited.metadata.managed_fields = serde_json::from_value(fields).unwrap();
+    let expected = Verdict::Superseded {
+        by: "digits-5 (digits-v4), written by the field manager \"kubectl-edit\"".into(),
+    };
+    assert_eq!(judge(&edited, Some(&running)), expected);
     // One that was complete before the later one came is complete.
     let complete = rollout("True", "AsDesired", &[("aws", "Done", "Serving")]);
     assert_eq!(judge(&deployment, Some(&complete)), Verdict::Complete);
