@@ -267,11 +267,12 @@ mod tests {
             kind: None,
             features: features.iter().map(|&f| f.to_owned()).collect(),
         };
-        arrow(package, ring(package).unwrap(), &dependency)
+        arrow(package, ring(package)?, &dependency)
     }
 
     #[test]
     fn arrows_go_inward() {
+        assert!(ring("mcdeploy-operator").is_some() && ring("mcdeploy-store").is_some());
         assert_eq!(arrow_to("mcdeploy-operator", "mcdeploy-store", &[]), None);
         assert_eq!(arrow_to("mcdeploy-store", "mcdeploy-api", &[]), None);
         for (package, name) in [
