@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 use mcdeploy_api::Provider;
+use mcdeploy_registry::SourceAddress;
 use mcdeploy_sandbox::SandboxArgs;
 
 pub(crate) use self::artifacts::{
@@ -111,7 +112,7 @@ pub(crate) enum Command {
     /// Write a commented mcdeploy.yaml into the current directory
     Init(InitArgs),
     /// Upload a version of the model, with checksums, to a store
-    Push(PushArgs),
+    Push(Box<PushArgs>),
     /// Model versions in stores: list, verify, plan copies, copy
     #[command(subcommand)]
     Artifacts(ArtifactsCommand),
@@ -191,6 +192,7 @@ pub(crate) struct InitArgs {
   mcdeploy push v3
   mcdeploy push v3 --store gcp
   mcdeploy push digits:v3 --dir ./export
+  mcdeploy push v4 --from hf://org/digits@main
 
 The files of DIR/VERSION are hashed and uploaded, then a manifest of them. The same
 files again change nothing; other files under a used version are refused (exit code 6).")]
@@ -213,6 +215,10 @@ pub(crate) struct PushArgs {
     /// Directory that holds a directory per version [default: that of mcdeploy.yaml]
     #[arg(long, env = "MCDEPLOY_DIR", value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
+    /// Take the files from where somebody published them: hf://ORG/NAME[@REVISION],
+    /// oci://REGISTRY/NAME:TAG, models:/NAME/VERSION or models:/NAME@ALIAS (MLflow)
+    #[arg(long, value_name = "SOURCE", conflicts_with = "dir")]
+    pub(crate) from: Option<SourceAddress>,
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: ReportFormat,

@@ -2,9 +2,10 @@
 //! (`MCDEPLOY_*`) are read with the flags, in [`crate::args`]; `KUBECONFIG` is read by
 //! the Kubernetes client.
 
-use std::{io::IsTerminal, os::unix::fs::MetadataExt};
+use std::{io::IsTerminal, os::unix::fs::MetadataExt, path::PathBuf};
 
 use mcdeploy_api::SecretValues;
+use mcdeploy_registry::SourceSettings;
 
 /// What the process finds around it.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +25,10 @@ pub(crate) struct Environment {
     pub(crate) aws_region: Option<String>,
     /// `sasToken` from `AZURE_STORAGE_SAS_TOKEN`, as Azure's own tools read it.
     pub(crate) azure_sas: SecretValues,
+    /// What the tools of Hugging Face and MLflow read.
+    pub(crate) sources: SourceSettings,
+    /// `XDG_CACHE_HOME`, or the usual place below `HOME`.
+    pub(crate) cache_dir: Option<PathBuf>,
 }
 
 impl Environment {
@@ -55,8 +60,21 @@ impl Environment {
                     .into_iter()
                     .collect(),
             ),
+            sources: SourceSettings {
+                hf_endpoint: variable("HF_ENDPOINT"),
+                hf_token: variable("HF_TOKEN"),
+                mlflow_tracking_uri: variable("MLFLOW_TRACKING_URI"),
+                mlflow_token: variable("MLFLOW_TRACKING_TOKEN"),
+                ..SourceSettings::default()
+            },
+            cache_dir: cache_dir(),
         }
     }
+}
+
+fn cache_dir() -> Option<PathBuf> {
+    let given = variable("XDG_CACHE_HOME").map(PathBuf::from);
+    given.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".cache")))
 }
 
 /// Name of the user that the process runs as; pipelines often set no `USER`.

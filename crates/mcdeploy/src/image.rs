@@ -19,9 +19,9 @@ const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Mirror {
-    plain_http: bool,
+    pub(crate) plain_http: bool,
     /// `host` or `host:port`.
-    authority: String,
+    pub(crate) authority: String,
 }
 
 impl FromStr for Mirror {

@@ -25,7 +25,7 @@ AZURE_STORAGE_SAS_TOKEN or a workload identity, application default credentials.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ArtifactsCommand {
     /// Upload a version of the model, with checksums, to a store
-    Push(PushArgs),
+    Push(Box<PushArgs>),
     /// List the versions in stores, and whether they are whole
     Ls(LsArgs),
     /// Prove from metadata that every copy of a version equals its manifest

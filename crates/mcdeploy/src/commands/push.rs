@@ -1,7 +1,12 @@
 //! `mcdeploy push`: hashes and uploads a version, then tells the hub about it. A store by
 //! URL needs no hub, and none is told.
 
-use std::{path::Path, sync::Arc};
+mod source;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use kube::{Api, ResourceExt};
 use mcdeploy_api::{
@@ -18,6 +23,7 @@ use crate::{
     environment::Environment,
     exit::{ExitStatus, Failure, chain},
     hub::{Hub, HubError},
+    names::VersionRef,
     output::{ReportFormat, bytes, json as to_json, yaml},
     printer::Printer,
     project::Found,
@@ -59,16 +65,25 @@ pub(crate) async fn push(
         )
     })?;
     let (model, found) = settings::model(version, found)?;
-    let dir = settings::models_dir(args.dir.as_deref(), found.as_ref())?;
-    let dir = dir.join(version.version.as_str());
-    if !dir.is_dir() {
-        return Err(no_directory(&dir).into());
-    }
+    let dir = match &args.from {
+        Some(_) => None,
+        None => Some(local_directory(args, found.as_ref(), version)?),
+    };
     let (model, version) = (model.to_string(), version.version.to_string());
     let prepare = prepare(args, environment, found.as_ref(), (model, version));
     let prepared = cancel.run_until_cancelled(Box::pin(prepare)).await;
     let target = prepared.ok_or_else(interrupted)??;
-    let pushed = upload(&target, &dir, printer, cancel).await?;
+    let pushed = match (&args.from, dir) {
+        (Some(from), _) => {
+            let mirrors = found.map(|found| found.project.registry_mirrors);
+            let mirrors = mirrors.unwrap_or_default();
+            let fetched = source::fetch(from, &mirrors, environment, printer, cancel).await?;
+            let pushed = upload(&target, &fetched.dir, printer, cancel).await?;
+            fetched.forget();
+            pushed
+        }
+        (None, dir) => upload(&target, &dir.unwrap_or_default(), printer, cancel).await?,
+    };
     if let Some(told) = &target.told {
         apply(&target, told, &pushed).await?;
     }
@@ -135,6 +150,19 @@ async fn prepare(
             known,
         }),
     })
+}
+
+fn local_directory(
+    args: &PushArgs,
+    found: Option<&Found>,
+    version: &VersionRef,
+) -> Result<PathBuf, Failure> {
+    let dir = settings::models_dir(args.dir.as_deref(), found)?;
+    let dir = dir.join(version.version.as_str());
+    if dir.is_dir() {
+        return Ok(dir);
+    }
+    Err(no_directory(&dir))
 }
 
 fn no_directory(dir: &Path) -> Failure {
