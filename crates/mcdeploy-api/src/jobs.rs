@@ -60,6 +60,9 @@ pub struct TransferPlan {
     pub source: StoreAccess,
     /// The store that lacks it.
     pub target: StoreAccess,
+    /// More stores that lack it, and get it from the same pass over the source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_targets: Vec<StoreAccess>,
 }
 
 #[cfg(test)]

@@ -109,6 +109,7 @@ impl Executor<'_> {
                 manifest_digest: record.manifest_digest,
                 source: self.store(source)?.0.clone(),
                 target: self.store(target)?.0.clone(),
+                more_targets: vec![],
             },
             daemon_image: self.daemon_image.to_owned(),
         };

@@ -82,6 +82,7 @@ fn transfer() -> TransferInput {
         manifest_digest: Sha256Digest::of("manifest"),
         source: store("aws"),
         target: store("gcp"),
+        more_targets: vec![],
     };
     TransferInput {
         namespace: names::SYSTEM_NAMESPACE.to_owned(),

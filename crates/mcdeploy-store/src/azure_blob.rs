@@ -2,7 +2,10 @@
 //!
 //! The service checks a CRC-64/NVME on each block and then forgets it. So each block's id
 //! says index, length and both CRCs: one `get_block_list` later proves the whole object
-//! without reading a byte of it.
+//! without reading a byte of it. The id also says which content the block belongs to, so
+//! that an upload can go on with blocks that an earlier one staged.
+//!
+//! `blocks` is the writing half.
 
 use std::{num::NonZero, ops::Range, sync::Arc};
 
@@ -10,16 +13,16 @@ use async_trait::async_trait;
 use azure_core::{
     credentials::TokenCredential,
     error::ErrorKind,
-    http::{ClientOptions, Etag, NoFormat, RequestContent, RetryOptions, Transport, Url},
+    http::{ClientOptions, Etag, RetryOptions, Transport, Url},
+    time::OffsetDateTime,
 };
 use azure_identity::{ManagedIdentityCredential, WorkloadIdentityCredential};
 use azure_storage_blob::{
     clients::{BlobContainerClient, BlobContainerClientOptions},
     models::{
         BlobClientDeleteOptions, BlobClientDownloadOptions,
-        BlobClientGetPropertiesResultHeaders as _, BlobContainerClientListBlobsOptions, Block,
-        BlockBlobClientCommitBlockListOptions, BlockBlobClientStageBlockOptions,
-        BlockListHeaders as _, BlockListType, BlockLookupList, HttpRange,
+        BlobClientGetPropertiesResultHeaders as _, BlobContainerClientListBlobsOptions, BlobItem,
+        BlockListHeaders as _, BlockListType, HttpRange,
     },
 };
 use bytes::Bytes;
@@ -28,13 +31,16 @@ use mcdeploy_api::{AzureBlobLocation, StoreAccess};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cause, Checksums, Crc32c, Crc64Nvme, ListedObject, ObjectInfo, ObjectKey, Store, StoreError,
+    Cause, Checksums, Leftover, ListedObject, ObjectInfo, ObjectKey, Resume, Store, StoreError,
     StoredChecksums, Upload,
     open::{Auth, refused, secret_value},
-    request::{CONNECT_DEADLINE, Request, Requester, cause_of_status},
-    s3::exactly,
-    store::{Tally, is_unchanged, part_bytes},
+    request::{CONNECT_DEADLINE, Request, Requester, body_of, cause_of_status},
+    store::is_unchanged,
 };
+
+mod blocks;
+
+use blocks::checksums_of;
 
 pub(crate) fn open(
     access: &StoreAccess,
@@ -129,6 +135,10 @@ impl AzureBlob {
                 match error_code.as_deref() {
                     Some("ContainerNotFound") => Cause::Refused { detail },
                     Some("BlobAlreadyExists") => Cause::AlreadyExists,
+                    Some("Crc64Mismatch" | "Md5Mismatch") => Cause::ChecksumMismatch {
+                        expected: "the checksum that was sent".to_owned(),
+                        actual: detail,
+                    },
                     Some("ServerBusy") => cause_of_status(503, detail, retry_after.as_deref()),
                     _ if u16::from(*status) == 416 => Cause::Changed,
                     _ => cause_of_status(u16::from(*status), detail, retry_after.as_deref()),
@@ -143,7 +153,7 @@ impl AzureBlob {
     async fn read_range(&self, object: &ObjectInfo, range: Range<u64>) -> Result<Bytes, Cause> {
         let length = range.end - range.start;
         let options = BlobClientDownloadOptions {
-            if_match: Some(Etag::from(object.pin.clone())),
+            if_match: Some(quoted(&object.pin)),
             range: Some(HttpRange::new(range.start, length)),
             parallel: Some(NonZero::<usize>::MIN),
             partition_size: usize::try_from(length).ok().and_then(NonZero::new),
@@ -159,75 +169,42 @@ impl AzureBlob {
             .download(Some(options))
             .await
             .map_err(changed)?;
-        let body = answer.body.collect().await.map_err(changed)?;
-        exactly(body, &range)
-    }
-}
-
-/// Checksums that our block ids carry; none when any block is of another tool.
-fn checksums_of(blocks: &[Block], size_bytes: u64) -> StoredChecksums {
-    if size_bytes == 0 {
-        return Checksums::EMPTY.into();
-    }
-    let mut whole = Checksums::EMPTY;
-    for (index, block) in blocks.iter().enumerate() {
-        match block.name.as_deref().and_then(BlockId::parse) {
-            Some(id)
-                if usize::try_from(id.index) == Ok(index)
-                    && block.size.and_then(|n| u64::try_from(n).ok())
-                        == Some(id.checksums.size_bytes) =>
-            {
-                whole = whole.followed_by(id.checksums);
-            }
-            Some(_) | None => return StoredChecksums::default(),
-        }
-    }
-    if whole.size_bytes == size_bytes {
-        whole.into()
-    } else {
-        StoredChecksums::default()
-    }
-}
-
-/// What a block's id says. All ids have the same length, as the service demands.
-#[derive(Debug, PartialEq, Eq)]
-struct BlockId {
-    index: u32,
-    checksums: Checksums,
-}
-
-impl BlockId {
-    const PREFIX: &'static str = "mcd1";
-
-    fn to_bytes(&self) -> Vec<u8> {
-        let Self { index, checksums } = self;
-        let Checksums {
-            size_bytes,
-            crc64nvme,
-            crc32c,
-        } = checksums;
-        format!(
-            "{}-{index:08x}-{size_bytes:016x}-{crc64nvme}-{crc32c}",
-            Self::PREFIX
-        )
-        .into_bytes()
+        body_of(answer.body, &range, changed).await
     }
 
-    fn parse(id: &[u8]) -> Option<Self> {
-        let mut fields = std::str::from_utf8(id).ok()?.split('-');
-        if fields.next()? != Self::PREFIX {
-            return None;
-        }
-        let parsed = Self {
-            index: u32::from_str_radix(fields.next()?, 16).ok()?,
-            checksums: Checksums {
-                size_bytes: u64::from_str_radix(fields.next()?, 16).ok()?,
-                crc64nvme: Crc64Nvme::from_hex(fields.next()?)?,
-                crc32c: Crc32c::from_hex(fields.next()?)?,
-            },
+    async fn blobs(&self, prefix: &str) -> Result<Vec<BlobItem>, Cause> {
+        let options = BlobContainerClientListBlobsOptions {
+            prefix: Some(prefix.to_owned()),
+            ..BlobContainerClientListBlobsOptions::default()
         };
-        (parsed.to_bytes() == id).then_some(parsed)
+        let pager = self.client.list_blobs(Some(options));
+        let pager = pager.map_err(|error| self.cause(&error))?;
+        pager
+            .try_collect()
+            .await
+            .map_err(|error| self.cause(&error))
     }
+}
+
+/// An `ETag` without quotes: listings leave them out.
+fn pin(etag: Option<&Etag>) -> String {
+    let text = etag.map(ToString::to_string).unwrap_or_default();
+    text.trim_matches('"').to_owned()
+}
+
+fn quoted(pin: &str) -> Etag {
+    Etag::from(format!("\"{pin}\""))
+}
+
+fn listed(blob: BlobItem) -> Option<ListedObject> {
+    let properties = blob.properties?;
+    Some(ListedObject {
+        key: blob.name?,
+        size_bytes: properties.content_length?,
+        pin: pin(properties.etag.as_ref()),
+        checksums: StoredChecksums::default(),
+        modified_s: properties.last_modified.map(OffsetDateTime::unix_timestamp),
+    })
 }
 
 #[async_trait]
@@ -247,28 +224,8 @@ impl Store for AzureBlob {
     ) -> Result<Vec<ListedObject>, StoreError> {
         self.requester
             .send(Request::new("list", prefix), cancel, || async {
-                let options = BlobContainerClientListBlobsOptions {
-                    prefix: Some(prefix.to_owned()),
-                    ..BlobContainerClientListBlobsOptions::default()
-                };
-                let pager = self
-                    .client
-                    .list_blobs(Some(options))
-                    .map_err(|error| self.cause(&error))?;
-                let blobs: Vec<_> = pager
-                    .try_collect()
-                    .await
-                    .map_err(|error| self.cause(&error))?;
-                let mut listed: Vec<_> = blobs
-                    .into_iter()
-                    .filter_map(|blob| {
-                        let length = blob.properties?.content_length?;
-                        Some(ListedObject {
-                            key: blob.name?,
-                            size_bytes: length,
-                        })
-                    })
-                    .collect();
+                let blobs = self.blobs(prefix).await?;
+                let mut listed: Vec<_> = blobs.into_iter().filter_map(listed).collect();
                 listed.sort_by(|a, b| a.key.cmp(&b.key));
                 Ok(listed)
             })
@@ -293,7 +250,7 @@ impl Store for AzureBlob {
                 Ok(ObjectInfo {
                     key: key.clone(),
                     size_bytes: length.unwrap_or_default(),
-                    pin: etag.map(|etag| etag.to_string()).unwrap_or_default(),
+                    pin: pin(etag.as_ref()),
                     checksums: StoredChecksums::default(),
                 })
             })
@@ -316,7 +273,7 @@ impl Store for AzureBlob {
                     .await
                     .map_err(|error| self.cause(&error))?;
                 let etag = answer.etag().map_err(|error| self.cause(&error))?;
-                if etag.is_some_and(|etag| etag.to_string() != object.pin) {
+                if etag.is_some_and(|etag| pin(Some(&etag)) != object.pin) {
                     return Err(Cause::Changed);
                 }
                 let list = answer.into_model().map_err(|error| self.cause(&error))?;
@@ -345,15 +302,29 @@ impl Store for AzureBlob {
         &self,
         key: &ObjectKey,
         content: &Checksums,
-        _cancel: &CancellationToken,
+        resume: Resume,
+        cancel: &CancellationToken,
     ) -> Result<Box<dyn Upload>, StoreError> {
-        Ok(Box::new(Blocks {
-            store: self.clone(),
-            key: key.clone(),
-            part_bytes: part_bytes(content.size_bytes),
-            tally: Tally::new(content),
-            ids: vec![],
-        }))
+        blocks::begin(self.clone(), key.clone(), *content, resume, cancel).await
+    }
+
+    /// None: the service drops uncommitted blocks by itself a week after the last of them,
+    /// and has no request that does so earlier without making the object visible.
+    /// Source: <https://learn.microsoft.com/rest/api/storageservices/put-block> (2026-11-23).
+    async fn leftovers(&self, _cancel: &CancellationToken) -> Result<Vec<Leftover>, StoreError> {
+        Ok(vec![])
+    }
+
+    async fn discard(
+        &self,
+        _leftover: &Leftover,
+        _cancel: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn repeats(&self) -> u64 {
+        self.requester.repeats()
     }
 
     async fn delete(
@@ -368,7 +339,7 @@ impl Store for AzureBlob {
         self.requester
             .send(request, cancel, || async {
                 let options = BlobClientDeleteOptions {
-                    if_match: Some(Etag::from(object.pin.clone())),
+                    if_match: Some(quoted(&object.pin)),
                     ..BlobClientDeleteOptions::default()
                 };
                 let blob = self.client.blob_client(object.key.as_str());
@@ -382,126 +353,5 @@ impl Store for AzureBlob {
                 }
             })
             .await
-    }
-}
-
-/// Staged blocks; the service drops those that are never committed after a week.
-struct Blocks {
-    store: AzureBlob,
-    key: ObjectKey,
-    part_bytes: u64,
-    tally: Tally,
-    ids: Vec<Vec<u8>>,
-}
-
-#[async_trait]
-impl Upload for Blocks {
-    fn part_bytes(&self) -> u64 {
-        self.part_bytes
-    }
-
-    async fn part(
-        &mut self,
-        index: u32,
-        bytes: Bytes,
-        checksums: Checksums,
-        cancel: &CancellationToken,
-    ) -> Result<(), StoreError> {
-        let store = &self.store;
-        let id = BlockId { index, checksums }.to_bytes();
-        let blob = store
-            .client
-            .blob_client(self.key.as_str())
-            .block_blob_client();
-        let request = Request::new("write block of", self.key.as_str()).bytes(checksums.size_bytes);
-        store
-            .requester
-            .send(request, cancel, || async {
-                let options = BlockBlobClientStageBlockOptions {
-                    transactional_content_crc64: Some(checksums.crc64nvme.to_azure()),
-                    ..BlockBlobClientStageBlockOptions::default()
-                };
-                let body: RequestContent<Bytes, NoFormat> = bytes.clone().into();
-                blob.stage_block(&id, checksums.size_bytes, body, Some(options))
-                    .await
-                    .map_err(|error| store.cause(&error))?;
-                Ok(())
-            })
-            .await?;
-        self.ids.push(id);
-        self.tally.add(checksums);
-        Ok(())
-    }
-
-    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
-        let store = &self.store;
-        let blob = store
-            .client
-            .blob_client(self.key.as_str())
-            .block_blob_client();
-        let request = Request::new("write", self.key.as_str()).commit();
-        self.tally
-            .check()
-            .map_err(|cause| store.requester.error("write", request.key, cause))?;
-        store
-            .requester
-            .send(request, cancel, || async {
-                let list = BlockLookupList {
-                    latest: Some(self.ids.clone()),
-                    ..BlockLookupList::default()
-                };
-                let list = list.try_into().map_err(|error| store.cause(&error))?;
-                let options = BlockBlobClientCommitBlockListOptions {
-                    if_none_match: Some(Etag::from("*")),
-                    ..BlockBlobClientCommitBlockListOptions::default()
-                };
-                blob.commit_block_list(list, Some(options))
-                    .await
-                    .map_err(|error| store.cause(&error))?;
-                Ok(())
-            })
-            .await
-    }
-
-    async fn abort(self: Box<Self>) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn block(index: u32, bytes: &[u8]) -> Block {
-        let checksums = Checksums::of(bytes);
-        let mut block = Block::default();
-        block.name = Some(BlockId { index, checksums }.to_bytes());
-        block.size = i64::try_from(bytes.len()).ok();
-        block
-    }
-
-    #[test]
-    fn block_ids_are_short_of_equal_length_and_survive_a_round_trip() {
-        for (index, bytes) in [(0, &b""[..]), (49_999, b"weights")] {
-            let checksums = Checksums::of(bytes);
-            let id = BlockId { index, checksums };
-            assert_eq!(id.to_bytes().len(), 56);
-            assert_eq!(BlockId::parse(&id.to_bytes()), Some(id));
-        }
-        for other in [&b"block-000001"[..], b"", b"mcd1-0-0-0-0", &[0xff; 56]] {
-            assert_eq!(BlockId::parse(other), None);
-        }
-    }
-
-    #[test]
-    fn a_block_list_proves_the_whole_object_or_nothing() {
-        let whole = StoredChecksums::from(Checksums::of(b"weights"));
-        let (a, b) = (block(0, b"wei"), block(1, b"ghts"));
-        assert_eq!(checksums_of(&[a.clone(), b.clone()], 7), whole);
-        for unusable in [vec![b.clone(), a.clone()], vec![a.clone()], vec![]] {
-            assert!(checksums_of(&unusable, 7).is_empty());
-        }
-        let mut foreign = b;
-        foreign.name = Some(b"block-1".to_vec());
-        assert!(checksums_of(&[a, foreign], 7).is_empty());
-        assert_eq!(checksums_of(&[], 0), Checksums::EMPTY.into());
     }
 }

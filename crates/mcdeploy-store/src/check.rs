@@ -4,8 +4,8 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cause, Checksums, ObjectKey, Store, StoreError,
-    copy::{CopyError, Source, create_object},
+    Cause, ObjectKey, Store, StoreError,
+    create::{CreateError, create_bytes},
     publish::read_small,
 };
 
@@ -29,14 +29,10 @@ pub async fn check_store(store: &dyn Store, cancel: &CancellationToken) -> Resul
         ObjectKey::new(CHECK_KEY).map_err(|cause| error("check", Cause::InvalidKey(cause)))?;
     store.list(CHECK_KEY, cancel).await?;
     let bytes = Bytes::from_static(CHECK_BYTES);
-    let content = Checksums::of(&bytes);
-    match create_object(&Source::Bytes(&bytes), store, &key, &content, None, cancel).await {
+    match create_bytes(store, &key, &bytes, cancel).await {
         // Other bytes were put by another version of mcdeploy: putting works.
-        Ok(_) | Err(CopyError::Taken { .. }) => {}
-        Err(CopyError::Store(error)) => return Err(error),
-        Err(CopyError::Source { expected, actual }) => {
-            return Err(error("write", Cause::ChecksumMismatch { expected, actual }));
-        }
+        Ok(_) | Err(CreateError::Taken { .. }) => {}
+        Err(CreateError::Store(error)) => return Err(error),
     }
     match read_small(store, &key, cancel).await? {
         Some(_) => Ok(()),

@@ -32,6 +32,13 @@ impl Crc64Nvme {
         self.0.to_le_bytes().to_vec()
     }
 
+    /// Of the bytes followed by `size_bytes` more that have the checksum `next`.
+    #[must_use]
+    pub fn followed_by(self, next: Self, size_bytes: u64) -> Self {
+        let algorithm = CrcAlgorithm::Crc64Nvme;
+        Self(checksum_combine(algorithm, self.0, next.0, size_bytes))
+    }
+
     /// Reads 16 hex digits.
     pub fn from_hex(text: &str) -> Option<Self> {
         let mut bytes = [0; 8];
@@ -45,6 +52,16 @@ impl Crc32c {
     pub fn from_base64(text: &str) -> Option<Self> {
         let bytes: [u8; 4] = STANDARD.decode(text).ok()?.try_into().ok()?;
         Some(Self(u32::from_be_bytes(bytes)))
+    }
+
+    /// Of the bytes followed by `size_bytes` more that have the checksum `next`.
+    #[must_use]
+    pub fn followed_by(self, next: Self, size_bytes: u64) -> Self {
+        let (this, next) = (u64::from(self.0), u64::from(next.0));
+        let algorithm = CrcAlgorithm::Crc32Iscsi;
+        Self(truncate(checksum_combine(
+            algorithm, this, next, size_bytes,
+        )))
     }
 
     /// Reads 8 hex digits.
@@ -121,21 +138,10 @@ impl Checksums {
     /// Of these bytes followed by those of `next`, without reading either.
     #[must_use]
     pub fn followed_by(self, next: Self) -> Self {
-        let crc32c = checksum_combine(
-            CrcAlgorithm::Crc32Iscsi,
-            u64::from(self.crc32c.0),
-            u64::from(next.crc32c.0),
-            next.size_bytes,
-        );
         Self {
             size_bytes: self.size_bytes + next.size_bytes,
-            crc64nvme: Crc64Nvme(checksum_combine(
-                CrcAlgorithm::Crc64Nvme,
-                self.crc64nvme.0,
-                next.crc64nvme.0,
-                next.size_bytes,
-            )),
-            crc32c: Crc32c(truncate(crc32c)),
+            crc64nvme: self.crc64nvme.followed_by(next.crc64nvme, next.size_bytes),
+            crc32c: self.crc32c.followed_by(next.crc32c, next.size_bytes),
         }
     }
 }
@@ -168,6 +174,17 @@ impl StoredChecksums {
     pub fn is_empty(&self) -> bool {
         let Self { crc64nvme, crc32c } = self;
         crc64nvme.is_none() && crc32c.is_none()
+    }
+
+    /// Of the bytes followed by `size_bytes` more; only what both sides have.
+    #[must_use]
+    pub fn followed_by(self, next: Self, size_bytes: u64) -> Self {
+        let crc64nvme = self.crc64nvme.zip(next.crc64nvme);
+        let crc32c = self.crc32c.zip(next.crc32c);
+        Self {
+            crc64nvme: crc64nvme.map(|(this, next)| this.followed_by(next, size_bytes)),
+            crc32c: crc32c.map(|(this, next)| this.followed_by(next, size_bytes)),
+        }
     }
 
     /// Whether every checksum that is there equals the expected one.

@@ -2,6 +2,8 @@
 //!
 //! Writes go to a hidden file beside the target and appear by `link`, which fails when
 //! the name is taken, so creating is atomic and never overwrites.
+//!
+//! `upload` is the writing half.
 
 use std::{
     fs::Metadata,
@@ -9,26 +11,24 @@ use std::{
     ops::Range,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::{
     fs,
-    io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncSeekExt as _},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cause, Checksums, ListedObject, ObjectInfo, ObjectKey, Store, StoreError, StoredChecksums,
-    Upload, local,
+    Cause, Checksums, Leftover, ListedObject, ObjectInfo, ObjectKey, Resume, Store, StoreError,
+    StoredChecksums, Upload, local,
     request::{Request, Requester},
-    store::{Tally, part_bytes},
 };
+
+mod upload;
 
 /// Prefix of files that are not yet objects.
 const PARTIAL_PREFIX: &str = ".mcdeploy-partial-";
@@ -64,7 +64,7 @@ fn cause(error: io::Error) -> Cause {
         io::ErrorKind::PermissionDenied => Cause::Denied {
             detail: error.to_string(),
         },
-        _ => Cause::Local(error),
+        _ => Cause::Local(Arc::new(error)),
     }
 }
 
@@ -136,12 +136,7 @@ impl Store for Directory {
         self.requester
             .send(Request::new("list", prefix), cancel, || {
                 let (root, prefix) = (self.root.clone(), prefix.to_owned());
-                async move {
-                    tokio::task::spawn_blocking(move || list(&root, &prefix))
-                        .await
-                        .map_err(|error| Cause::Local(error.into()))?
-                        .map_err(cause)
-                }
+                blocking(move || list(&root, &prefix, |name| !name.starts_with(PARTIAL_PREFIX)))
             })
             .await
     }
@@ -180,7 +175,7 @@ impl Store for Directory {
                 let (checksums, _) =
                     tokio::task::spawn_blocking(move || local::hash_file(&path, &token))
                         .await
-                        .map_err(|error| Cause::Local(error.into()))?
+                        .map_err(|error| Cause::Local(Arc::new(error.into())))?
                         .map_err(cause)?;
                 self.pinned(object).await?;
                 Ok(checksums.into())
@@ -204,34 +199,36 @@ impl Store for Directory {
         &self,
         key: &ObjectKey,
         content: &Checksums,
+        resume: Resume,
         cancel: &CancellationToken,
     ) -> Result<Box<dyn Upload>, StoreError> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let path = self.path(key);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let partial =
-            path.with_file_name(format!("{PARTIAL_PREFIX}{}-{number}", std::process::id()));
-        let file = self
-            .requester
-            .send(Request::new("write", key.as_str()), cancel, || async {
-                if fs::symlink_metadata(&path).await.is_ok() {
-                    return Err(Cause::AlreadyExists);
-                }
-                if let Some(parent) = path.parent() {
-                    fs::create_dir_all(parent).await.map_err(cause)?;
-                }
-                fs::File::create(&partial).await.map_err(cause)
+        upload::begin(self, key, content, resume, cancel).await
+    }
+
+    async fn leftovers(&self, cancel: &CancellationToken) -> Result<Vec<Leftover>, StoreError> {
+        self.requester
+            .send(Request::new("list uploads to", ""), cancel, || {
+                let root = self.root.clone();
+                blocking(move || list(&root, "", |name| name.starts_with(PARTIAL_PREFIX)))
             })
-            .await?;
-        Ok(Box::new(FileUpload {
-            requester: self.requester.clone(),
-            key: key.clone(),
-            part_bytes: part_bytes(content.size_bytes),
-            tally: Tally::new(content),
-            file,
-            partial: Partial(partial),
-            path,
-        }))
+            .await
+            .map(|found| found.into_iter().map(leftover).collect())
+    }
+
+    async fn discard(
+        &self,
+        leftover: &Leftover,
+        cancel: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let request = Request::new("discard", &leftover.key);
+        self.requester
+            .send(request, cancel, || async {
+                match fs::remove_file(self.root.join(&leftover.id)).await {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cause(error)),
+                    Ok(()) | Err(_) => Ok(()),
+                }
+            })
+            .await
     }
 
     async fn delete(
@@ -256,7 +253,34 @@ impl Store for Directory {
     }
 }
 
-fn list(root: &Path, prefix: &str) -> io::Result<Vec<ListedObject>> {
+/// Runs file system calls that would hold up the runtime.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Cause> {
+    let outcome = tokio::task::spawn_blocking(work).await;
+    outcome
+        .map_err(|error| Cause::Local(Arc::new(error.into())))?
+        .map_err(cause)
+}
+
+fn leftover(file: ListedObject) -> Leftover {
+    let directory = file
+        .key
+        .rsplit_once('/')
+        .map_or("", |(directory, _)| directory);
+    Leftover {
+        key: directory.to_owned(),
+        id: file.key,
+        began_s: file.modified_s,
+    }
+}
+
+/// Files with these names whose keys start with the prefix, sorted by key.
+fn list(
+    root: &Path,
+    prefix: &str,
+    is_meant: impl Fn(&str) -> bool,
+) -> io::Result<Vec<ListedObject>> {
     let mut found = vec![];
     let mut pending = vec![(root.to_owned(), String::new())];
     while let Some((dir, base)) = pending.pop() {
@@ -266,86 +290,27 @@ fn list(root: &Path, prefix: &str) -> io::Result<Vec<ListedObject>> {
                 continue;
             };
             let key = format!("{base}{name}");
-            let file_type = entry.file_type()?;
-            if file_type.is_dir() {
+            if entry.file_type()?.is_dir() {
                 let directory = format!("{key}/");
                 if directory.starts_with(prefix) || prefix.starts_with(&directory) {
                     pending.push((entry.path(), directory));
                 }
-            } else if key.starts_with(prefix) && !name.starts_with(PARTIAL_PREFIX) {
-                let size_bytes = entry.metadata()?.len();
-                found.push(ListedObject { key, size_bytes });
+            } else if key.starts_with(prefix) && is_meant(&name) {
+                // A link to a file is that file; one to nowhere is nothing.
+                match std::fs::metadata(entry.path()) {
+                    Ok(metadata) => found.push(ListedObject {
+                        key,
+                        size_bytes: metadata.len(),
+                        pin: pin(&metadata),
+                        checksums: StoredChecksums::default(),
+                        modified_s: Some(metadata.mtime()),
+                    }),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
     }
     found.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(found)
-}
-
-/// A file that is not yet an object; removed when dropped.
-struct Partial(PathBuf);
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.0) {
-            tracing::debug!("a partial file stays: {error}");
-        }
-    }
-}
-
-struct FileUpload {
-    requester: Requester,
-    key: ObjectKey,
-    part_bytes: u64,
-    tally: Tally,
-    file: fs::File,
-    partial: Partial,
-    path: PathBuf,
-}
-
-#[async_trait]
-impl Upload for FileUpload {
-    fn part_bytes(&self) -> u64 {
-        self.part_bytes
-    }
-
-    async fn part(
-        &mut self,
-        _index: u32,
-        bytes: Bytes,
-        checksums: Checksums,
-        cancel: &CancellationToken,
-    ) -> Result<(), StoreError> {
-        let error = |cause| {
-            self.requester
-                .error("write", Some(self.key.as_str()), cause)
-        };
-        if cancel.is_cancelled() {
-            return Err(error(Cause::Cancelled));
-        }
-        if let Err(io) = self.file.write_all(&bytes).await {
-            return Err(error(cause(io)));
-        }
-        self.tally.add(checksums);
-        Ok(())
-    }
-
-    async fn complete(mut self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
-        let error = |cause| {
-            self.requester
-                .error("write", Some(self.key.as_str()), cause)
-        };
-        if cancel.is_cancelled() {
-            return Err(error(Cause::Cancelled));
-        }
-        self.tally.check().map_err(error)?;
-        let outcome = async {
-            self.file.flush().await?;
-            self.file.sync_all().await?;
-            fs::hard_link(&self.partial.0, &self.path).await
-        };
-        outcome.await.map_err(|io| error(cause(io)))
-    }
-
-    async fn abort(self: Box<Self>) {}
 }

@@ -1,6 +1,6 @@
 //! What can go wrong with a store: where, doing what, and what a caller may do next.
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use mcdeploy_api::{ErrorClass, Reason};
 
@@ -10,7 +10,7 @@ use crate::KeyError;
 ///
 /// The text names the store, its place, the operation and the key. It holds no
 /// credential and no query string of a URL.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StoreError {
     /// Name of the store, as in its `ArtifactStore`.
     pub store: String,
@@ -63,7 +63,7 @@ impl fmt::Display for StoreError {
 impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.cause {
-            Cause::Local(error) => Some(error),
+            Cause::Local(error) => Some(error.as_ref()),
             Cause::InvalidKey(_)
             | Cause::NotFound
             | Cause::AlreadyExists
@@ -82,7 +82,7 @@ impl std::error::Error for StoreError {
 }
 
 /// Why an operation did not succeed. `detail` is the store's own words, redacted.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message of each variant says it")]
 pub enum Cause {
     #[error("not found")]
@@ -113,7 +113,7 @@ pub enum Cause {
     #[error("{detail}")]
     Configuration { detail: String },
     #[error("local file system")]
-    Local(io::Error),
+    Local(Arc<io::Error>),
     #[error("cancelled")]
     Cancelled,
 }

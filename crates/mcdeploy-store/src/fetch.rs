@@ -159,6 +159,7 @@ pub async fn read_version(
     let outcome = async {
         let mut meter = Meter {
             step: Step::Fetch,
+            store: Some(store),
             total_bytes: manifest.size_bytes(),
             done_bytes: 0,
             on_progress,

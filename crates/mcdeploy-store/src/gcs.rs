@@ -3,44 +3,45 @@
 //! Bytes go through the SDK; control calls (head, list, delete) are the JSON API by plain
 //! HTTP, because the SDK makes them by gRPC, which no emulator speaks. The service keeps a
 //! CRC-32C of every object and checks the one that we send.
+//!
+//! `upload` is the writing half.
 
-use std::{io, ops::Range, sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc};
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+// Of all crates that are linked anyway, this one reads RFC 3339.
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
+use bytes::Bytes;
+use futures::stream;
 use google_cloud_auth::credentials::{
     Builder as AmbientCredentials, CacheableResource, Credentials,
     anonymous::Builder as AnonymousCredentials, service_account::Builder as ServiceAccount,
 };
-use google_cloud_gax::retry_policy::{NeverRetry, RetryPolicyExt as _};
-use google_cloud_storage::{
-    client::Storage, model_ext::ReadRange, retry_policy::RetryableErrors,
-    streaming_source::StreamingSource,
-};
+use google_cloud_gax::retry_policy::NeverRetry;
+use google_cloud_storage::{client::Storage, model_ext::ReadRange};
 use http::Extensions;
 use mcdeploy_api::{GcsLocation, StoreAccess};
-use reqwest::{Method, Url, header::RETRY_AFTER};
+use reqwest::{
+    Method, Url,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cause, Checksums, Crc32c, ListedObject, ObjectInfo, ObjectKey, Store, StoreError,
-    StoredChecksums, Upload,
+    Cause, Checksums, Crc32c, Leftover, ListedObject, ObjectInfo, ObjectKey, Resume, Store,
+    StoreError, StoredChecksums, Upload,
     open::{Auth, refused, secret_value},
-    request::{CONNECT_DEADLINE, Request, Requester, cause_of_status},
-    s3::exactly,
-    store::{Tally, is_unchanged},
+    request::{CONNECT_DEADLINE, Request, Requester, body_of, cause_of_status},
+    store::is_unchanged,
 };
+
+mod upload;
 
 /// Where Google serves the JSON API.
 const DEFAULT_ENDPOINT: &str = "https://storage.googleapis.com";
 /// What we ask credentials for.
 const SCOPE: &str = "https://www.googleapis.com/auth/devstorage.read_write";
-/// Part length in bytes. Parts go into one resumable stream, so no limit counts them.
-const PART_BYTES: u64 = 8 * 1024 * 1024;
-/// How long the SDK repeats a step of a resumable upload.
-const RESUME_LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) async fn open(
     access: &StoreAccess,
@@ -140,9 +141,31 @@ struct ObjectResource {
     generation: Option<String>,
     #[serde(default)]
     crc32c: Option<String>,
+    #[serde(default)]
+    updated: Option<String>,
 }
 
 impl ObjectResource {
+    fn checksums(&self) -> StoredChecksums {
+        StoredChecksums {
+            crc64nvme: None,
+            crc32c: self.crc32c.as_deref().and_then(Crc32c::from_base64),
+        }
+    }
+
+    fn listed(self) -> ListedObject {
+        let updated = self.updated.as_deref();
+        let format = DateTimeFormat::DateTimeWithOffset;
+        let modified = updated.and_then(|at| DateTime::from_str(at, format).ok());
+        ListedObject {
+            size_bytes: self.size_bytes(),
+            checksums: self.checksums(),
+            pin: self.generation.unwrap_or_default(),
+            key: self.name,
+            modified_s: modified.map(|at| at.secs()),
+        }
+    }
+
     fn size_bytes(&self) -> u64 {
         let size = self.size.as_deref().unwrap_or("0");
         size.parse().unwrap_or_default()
@@ -197,7 +220,7 @@ impl Gcs {
         Ok(url)
     }
 
-    async fn control(&self, method: Method, url: Url) -> Result<Bytes, Cause> {
+    async fn control(&self, method: Method, url: Url, body: Bytes) -> Result<Bytes, Cause> {
         let headers = self
             .credentials
             .headers(Extensions::new())
@@ -206,6 +229,9 @@ impl Gcs {
                 detail: self.requester.detail(&error),
             })?;
         let mut request = self.http.request(method, url);
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
         if let CacheableResource::New { data, .. } = headers {
             request = request.headers(data);
         }
@@ -233,10 +259,19 @@ impl Gcs {
     }
 
     async fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T, Cause> {
-        let body = self.control(Method::GET, url).await?;
-        serde_json::from_slice(&body).map_err(|error| Cause::Unreachable {
-            detail: format!("the answer is not what the JSON API gives: {error}"),
-        })
+        parse(&self.control(Method::GET, url, Bytes::new()).await?)
+    }
+
+    /// Deletes one generation of an object; gone already is fine.
+    async fn remove(&self, key: &ObjectKey, generation: &str) -> Result<(), Cause> {
+        let mut url = self.url(Some(key))?;
+        let condition = ("ifGenerationMatch", generation);
+        url.query_pairs_mut().append_pair(condition.0, condition.1);
+        match self.control(Method::DELETE, url, Bytes::new()).await {
+            Ok(_) | Err(Cause::NotFound) => Ok(()),
+            Err(Cause::AlreadyExists) => Err(Cause::Changed),
+            Err(other) => Err(other),
+        }
     }
 
     async fn read_range(&self, object: &ObjectInfo, range: Range<u64>) -> Result<Bytes, Cause> {
@@ -246,7 +281,7 @@ impl Gcs {
             Cause::NotFound | Cause::AlreadyExists => Cause::Changed,
             other => other,
         };
-        let mut answer = self
+        let answer = self
             .data
             .read_object(self.bucket_path(), object.key.as_str())
             .set_generation(generation)
@@ -254,13 +289,17 @@ impl Gcs {
             .send()
             .await
             .map_err(changed)?;
-        let length = usize::try_from(range.end - range.start).unwrap_or_default();
-        let mut body = BytesMut::with_capacity(length);
-        while let Some(chunk) = answer.next().await {
-            body.extend_from_slice(&chunk.map_err(changed)?);
-        }
-        exactly(body.freeze(), &range)
+        let chunks = stream::unfold(answer, |mut answer| async {
+            answer.next().await.map(|chunk| (chunk, answer))
+        });
+        body_of(chunks, &range, changed).await
     }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Cause> {
+    serde_json::from_slice(body).map_err(|error| Cause::Unreachable {
+        detail: format!("the answer is not what the JSON API gives: {error}"),
+    })
 }
 
 #[async_trait]
@@ -296,10 +335,7 @@ impl Store for Gcs {
                     }
                 })
                 .await?;
-            all.extend(page.items.into_iter().map(|item| ListedObject {
-                size_bytes: item.size_bytes(),
-                key: item.name,
-            }));
+            all.extend(page.items.into_iter().map(ObjectResource::listed));
             if page.next_page_token.as_deref().is_none_or(str::is_empty) {
                 return Ok(all);
             }
@@ -318,10 +354,7 @@ impl Store for Gcs {
                 Ok(ObjectInfo {
                     key: key.clone(),
                     size_bytes: object.size_bytes(),
-                    checksums: StoredChecksums {
-                        crc64nvme: None,
-                        crc32c: object.crc32c.as_deref().and_then(Crc32c::from_base64),
-                    },
+                    checksums: object.checksums(),
                     pin: object.generation.unwrap_or_default(),
                 })
             })
@@ -355,39 +388,10 @@ impl Store for Gcs {
         &self,
         key: &ObjectKey,
         content: &Checksums,
-        _cancel: &CancellationToken,
+        resume: Resume,
+        cancel: &CancellationToken,
     ) -> Result<Box<dyn Upload>, StoreError> {
-        if content.size_bytes <= PART_BYTES {
-            return Ok(Box::new(Single {
-                store: self.clone(),
-                key: key.clone(),
-                content: *content,
-                bytes: Bytes::new(),
-            }));
-        }
-        let (parts, source) = mpsc::channel(1);
-        let write = self
-            .data
-            .write_object(self.bucket_path(), key.as_str(), Parts(source))
-            .set_if_generation_match(0_i64)
-            .with_known_crc32c(content.crc32c.0)
-            .with_retry_policy(RetryableErrors.with_time_limit(RESUME_LIMIT))
-            .with_resumable_upload_threshold(0_usize)
-            .with_resumable_upload_buffer_size(usize::try_from(PART_BYTES).unwrap_or_default());
-        let (requester, store, name) = (self.requester.clone(), self.clone(), key.clone());
-        let task = tokio::spawn(async move {
-            let outcome = Box::pin(write.send_buffered()).await;
-            outcome
-                .map(|_| ())
-                .map_err(|error| requester.error("write", Some(name.as_str()), store.cause(&error)))
-        });
-        Ok(Box::new(Resumable {
-            store: self.clone(),
-            key: key.clone(),
-            tally: Tally::new(content),
-            parts,
-            task: Some(Aborting(task)),
-        }))
+        upload::begin(self.clone(), key.clone(), *content, resume, cancel).await
     }
 
     async fn delete(
@@ -400,187 +404,24 @@ impl Store for Gcs {
         }
         let request = Request::new("delete", object.key.as_str());
         self.requester
-            .send(request, cancel, || async {
-                let mut url = self.url(Some(&object.key))?;
-                url.query_pairs_mut()
-                    .append_pair("ifGenerationMatch", &object.pin);
-                match self.control(Method::DELETE, url).await {
-                    Ok(_) | Err(Cause::NotFound) => Ok(()),
-                    Err(Cause::AlreadyExists) => Err(Cause::Changed),
-                    Err(other) => Err(other),
-                }
-            })
+            .send(request, cancel, || self.remove(&object.key, &object.pin))
             .await
     }
-}
 
-/// One small object, sent when it is completed.
-struct Single {
-    store: Gcs,
-    key: ObjectKey,
-    content: Checksums,
-    bytes: Bytes,
-}
-
-#[async_trait]
-impl Upload for Single {
-    fn part_bytes(&self) -> u64 {
-        PART_BYTES
+    /// None: part objects are in listings, below a prefix of their own.
+    async fn leftovers(&self, _cancel: &CancellationToken) -> Result<Vec<Leftover>, StoreError> {
+        Ok(vec![])
     }
 
-    async fn part(
-        &mut self,
-        _index: u32,
-        bytes: Bytes,
-        _checksums: Checksums,
+    async fn discard(
+        &self,
+        _leftover: &Leftover,
         _cancel: &CancellationToken,
     ) -> Result<(), StoreError> {
-        self.bytes = bytes;
         Ok(())
     }
 
-    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
-        let store = &self.store;
-        let request = Request::new("write", self.key.as_str())
-            .bytes(self.content.size_bytes)
-            .commit();
-        store
-            .requester
-            .send(request, cancel, || async {
-                let write = store
-                    .data
-                    .write_object(store.bucket_path(), self.key.as_str(), self.bytes.clone())
-                    .set_if_generation_match(0_i64)
-                    .with_known_crc32c(self.content.crc32c.0)
-                    .send_buffered();
-                Box::pin(write).await.map_err(|error| store.cause(&error))?;
-                Ok(())
-            })
-            .await
+    fn repeats(&self) -> u64 {
+        self.requester.repeats()
     }
-
-    async fn abort(self: Box<Self>) {}
-}
-
-/// What goes into a resumable upload.
-enum Piece {
-    Bytes(Bytes),
-    End,
-}
-
-/// The parts as the SDK wants them. Without an `End` the upload fails and nothing
-/// becomes visible.
-struct Parts(mpsc::Receiver<Piece>);
-
-impl StreamingSource for Parts {
-    type Error = io::Error;
-
-    async fn next(&mut self) -> Option<Result<Bytes, Self::Error>> {
-        match self.0.recv().await {
-            Some(Piece::Bytes(bytes)) => Some(Ok(bytes)),
-            Some(Piece::End) => None,
-            None => Some(Err(io::Error::other("the upload was given up"))),
-        }
-    }
-}
-
-/// A task that ends when nobody waits for it.
-struct Aborting(JoinHandle<Result<(), StoreError>>);
-
-impl Drop for Aborting {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// A resumable upload, fed by parts.
-struct Resumable {
-    store: Gcs,
-    key: ObjectKey,
-    tally: Tally,
-    parts: mpsc::Sender<Piece>,
-    task: Option<Aborting>,
-}
-
-impl Resumable {
-    async fn send(
-        &mut self,
-        piece: Piece,
-        request: Request<'_>,
-        cancel: &CancellationToken,
-    ) -> Result<(), StoreError> {
-        let mut piece = Some(piece);
-        let parts = self.parts.clone();
-        let sent = self
-            .store
-            .requester
-            .send(request.commit(), cancel, || {
-                let piece = piece.take();
-                let parts = &parts;
-                async move {
-                    let Some(piece) = piece else { return Ok(false) };
-                    Ok(parts.send(piece).await.is_ok())
-                }
-            })
-            .await?;
-        if sent { Ok(()) } else { self.end(cancel).await }
-    }
-
-    /// Waits for the SDK to end.
-    async fn end(&mut self, cancel: &CancellationToken) -> Result<(), StoreError> {
-        let (key, requester) = (self.key.clone(), self.store.requester.clone());
-        let error = |cause| requester.error("write", Some(key.as_str()), cause);
-        let lost = |detail: &str| Cause::OutcomeUnknown {
-            detail: detail.to_owned(),
-        };
-        let Some(mut task) = self.task.take() else {
-            return Err(error(lost("the upload ended before")));
-        };
-        let outcome = tokio::select! {
-            biased;
-            () = cancel.cancelled() => return Err(error(Cause::Cancelled)),
-            outcome = tokio::time::timeout(RESUME_LIMIT * 3, &mut task.0) => outcome,
-        };
-        match outcome {
-            Ok(Ok(Err(StoreError {
-                cause: Cause::Unreachable { detail } | Cause::Throttled { detail, .. },
-                ..
-            }))) => Err(error(lost(&detail))),
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(join)) => Err(error(lost(&join.to_string()))),
-            Err(_) => Err(error(lost("no answer to the last part"))),
-        }
-    }
-}
-
-#[async_trait]
-impl Upload for Resumable {
-    fn part_bytes(&self) -> u64 {
-        PART_BYTES
-    }
-
-    async fn part(
-        &mut self,
-        _index: u32,
-        bytes: Bytes,
-        checksums: Checksums,
-        cancel: &CancellationToken,
-    ) -> Result<(), StoreError> {
-        let key = self.key.clone();
-        let request = Request::new("write part of", key.as_str()).bytes(checksums.size_bytes);
-        self.tally.add(checksums);
-        self.send(Piece::Bytes(bytes), request, cancel).await
-    }
-
-    async fn complete(mut self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
-        let key = self.key.clone();
-        let request = Request::new("write", key.as_str()).bytes(PART_BYTES);
-        let requester = self.store.requester.clone();
-        let wrong = |cause| requester.error("write", Some(key.as_str()), cause);
-        self.tally.check().map_err(wrong)?;
-        self.send(Piece::End, request, cancel).await?;
-        self.end(cancel).await
-    }
-
-    async fn abort(self: Box<Self>) {}
 }

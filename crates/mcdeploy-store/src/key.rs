@@ -6,6 +6,9 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
+/// Prefix of parts that are not yet objects; no model can have this name.
+pub(crate) const PARTS_PREFIX: &str = ".mcdeploy/parts/";
+
 /// Longest key in bytes; Amazon S3, Azure Blob and GCS all take 1024.
 const MAX_KEY_BYTES: usize = 1000;
 /// Longest name between two slashes in bytes; what Linux file systems take.
@@ -147,6 +150,11 @@ impl VersionName {
     /// Version.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// What the keys of the version's files start with.
+    pub(crate) fn prefix(&self) -> String {
+        format!("{}/{}/", self.model, self.version)
     }
 
     /// Key of one of the version's files.

@@ -8,8 +8,10 @@
 //! | `request` | deadline, retries with jitter, cancel, redaction: one way for all |
 //! | `checksums`, `compare` | CRC-64/NVME and CRC-32C, and proof of equality by them |
 //! | `key`, `manifest` | names that mean the same everywhere; what a version consists of |
-//! | `copy`, `publish` | one object; a version: claim, files, manifest |
 //! | `catalog` | what a store holds, seen as versions |
+//! | `engine` | one pass over a source into several targets: pool, rounds, resume |
+//! | `limiter` | how many requests an endpoint gets at once |
+//! | `create`, `publish` | one small object; a version: claim, files, manifest |
 //! | `push`, `transfer`, `fetch`, `verify`, `check` | what callers ask for |
 //!
 //! **Invariants:** no object is ever overwritten; a version is visible whole or not at
@@ -24,12 +26,14 @@ mod catalog;
 mod check;
 mod checksums;
 mod compare;
-mod copy;
+mod create;
 mod directory;
+mod engine;
 mod error;
 mod fetch;
 mod gcs;
 mod key;
+mod limiter;
 mod local;
 mod manifest;
 mod open;
@@ -46,6 +50,7 @@ pub use catalog::{StoredState, StoredVersion, find_manifest, list_versions};
 pub use check::check_store;
 pub use checksums::{Checksums, Crc32c, Crc64Nvme, Hasher, StoredChecksums};
 pub use directory::open_directory;
+pub use engine::{TargetOutcome, TransferOptions};
 pub use error::{Cause, StoreError};
 pub use fetch::{FetchError, Fetched, fetch_version, read_version};
 pub use key::{KeyError, ObjectKey, VersionName};
@@ -54,8 +59,11 @@ pub use open::open;
 pub use progress::{OnProgress, Progress, Step};
 pub use publish::PublishError;
 pub use push::{PushError, Pushed, manifest_of, push_version};
-pub use store::{ListedObject, ObjectInfo, Store, Upload, part_bytes};
-pub use transfer::{TransferError, Transferred, copy_version, transfer_version};
+pub use store::{HeldPart, Leftover, ListedObject, ObjectInfo, Resume, Store, Upload, part_bytes};
+pub use transfer::{
+    Replicated, Replication, TransferError, Transferred, copy_version, replicate_version,
+    transfer_version,
+};
 pub use verify::{ReplicaReport, verify_replica};
 
 #[cfg(test)]
@@ -76,6 +84,7 @@ mod tests {
         is_send(verify_replica(store, "m", "v", digest, cancel));
         is_send(push_version(store, path, "m", "v", &|_| {}, cancel));
         is_send(fetch_version(fetch, path, &|_| {}, cancel));
-        is_send(transfer_version(transfer, &|_| {}, cancel));
+        let options = TransferOptions::default();
+        is_send(transfer_version(transfer, &options, &|_| {}, cancel));
     }
 }

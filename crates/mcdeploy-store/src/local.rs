@@ -36,6 +36,7 @@ pub(crate) async fn hash_files(
     let found = blocking(move || walk(&root)).await?;
     let mut meter = Meter {
         step: Step::Hash,
+        store: None,
         total_bytes: found.iter().map(|f| f.size_bytes).sum(),
         done_bytes: 0,
         on_progress,

@@ -1,4 +1,4 @@
-//! Puts a version into a store: claim, files, manifest, in this order.
+//! What makes a version one thing in a store: claim, then files, then manifest.
 //!
 //! **Invariant:** a version is visible whole (its manifest is there) or not at all, and
 //! holds one digest for ever. The claim, a small object that is made create-only before
@@ -11,11 +11,10 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Checksums, KeyError, Manifest, ManifestError, ObjectInfo, ObjectKey, OnProgress, Step, Store,
-    StoreError, VersionName,
-    copy::{Copied, CopyError, Source, create_object},
+    Cause, KeyError, Manifest, ManifestError, ObjectInfo, ObjectKey, Store, StoreError,
+    VersionName,
+    create::{CreateError, Created, create_bytes},
     manifest::{CLAIM_FILE, MAX_MANIFEST_BYTES, own_key},
-    progress::Meter,
 };
 
 /// Why a version could not be put into a store.
@@ -64,6 +63,14 @@ pub enum PublishError {
         /// What was found.
         actual: String,
     },
+    /// The target held the others back for longer than it may, in every round.
+    #[error(
+        "store {store:?} is much slower than the other targets; run the same again to go on with what it has"
+    )]
+    LeftBehind {
+        /// Target store.
+        store: String,
+    },
     /// The store's own manifest cannot be used.
     #[error("{key:?} in store {store:?}: {source}")]
     Manifest {
@@ -99,6 +106,7 @@ impl PublishError {
             | Self::TargetMismatch { .. }
             | Self::Manifest { .. }
             | Self::Name(_) => ErrorClass::Permanent,
+            Self::LeftBehind { .. } => ErrorClass::Transient,
             Self::Store(error) => error.class(),
         }
     }
@@ -119,6 +127,16 @@ pub(crate) struct Files<'a> {
     pub(crate) version: Option<&'a VersionName>,
 }
 
+impl Files<'_> {
+    /// Key of one of the files in the store.
+    pub(crate) fn key(&self, path: &ObjectKey) -> Result<ObjectKey, KeyError> {
+        match self.version {
+            Some(version) => version.key(path),
+            None => Ok(path.clone()),
+        }
+    }
+}
+
 /// What the claim says.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -126,78 +144,61 @@ struct Claim {
     manifest_digest: Sha256Digest,
 }
 
-/// Makes `to` hold the version. Returns whether anything was new.
-pub(crate) async fn publish(
-    from: &Files<'_>,
-    to: &dyn Store,
-    name: &VersionName,
-    manifest: &Manifest,
-    on_progress: OnProgress<'_>,
-    cancel: &CancellationToken,
-) -> Result<bool, PublishError> {
-    let publication = Publication {
-        to,
-        name,
-        offered: manifest.digest(),
-        manifest_key: own_key(name, MANIFEST_FILE)?,
-        claim_key: own_key(name, CLAIM_FILE)?,
-    };
-    let published = publication.published(cancel).await?;
-    if !published {
-        publication.claim(cancel).await?;
-    }
-    let mut meter = Meter {
-        step: Step::Copy,
-        total_bytes: manifest.size_bytes(),
-        done_bytes: 0,
-        on_progress,
-    };
-    let mut is_new = !published;
-    for file in &manifest.files {
-        let from_key = match from.version {
-            Some(version) => version.key(&file.path)?,
-            None => file.path.clone(),
-        };
-        let source = Source::Object(from.store, &from_key);
-        let content = file.checksums();
-        let before = meter.done_bytes;
-        let mut repair = !published;
-        loop {
-            let key = name.key(&file.path)?;
-            let progress = Some((&mut meter, &file.path));
-            match create_object(&source, to, &key, &content, progress, cancel).await {
-                Ok(copied) => {
-                    is_new |= copied == Copied::Created;
-                    break;
-                }
-                // Nobody can have read this: there was no manifest, and the claim is ours.
-                Err(CopyError::Taken { object, .. }) if repair => {
-                    repair = false;
-                    to.delete(&object, cancel).await?;
-                }
-                Err(error) => return Err(publication.explain(error, from, &file.path)),
-            }
-        }
-        let done = meter.done_bytes - before;
-        meter.add(&file.path, content.size_bytes.saturating_sub(done));
-    }
-    if !published {
-        publication.finish(manifest, cancel).await?;
-    }
-    Ok(is_new)
+/// What a claim found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claimed {
+    /// Nobody had begun.
+    New,
+    /// An earlier run, or one beside us, had begun with the same bytes.
+    Before,
+    /// One beside us has finished in between.
+    Finished,
 }
 
-struct Publication<'a> {
-    to: &'a dyn Store,
+/// A version on its way into one store.
+pub(crate) struct Publication<'a> {
+    pub(crate) to: &'a dyn Store,
     name: &'a VersionName,
     offered: Sha256Digest,
     manifest_key: ObjectKey,
     claim_key: ObjectKey,
 }
 
-impl Publication<'_> {
+impl<'a> Publication<'a> {
+    pub(crate) fn new(
+        to: &'a dyn Store,
+        name: &'a VersionName,
+        manifest: &Manifest,
+    ) -> Result<Self, KeyError> {
+        Ok(Self {
+            to,
+            name,
+            offered: manifest.digest(),
+            manifest_key: own_key(name, MANIFEST_FILE)?,
+            claim_key: own_key(name, CLAIM_FILE)?,
+        })
+    }
+
+    /// What is said of a target when the caller asked to stop.
+    pub(crate) fn cancelled(&self) -> PublishError {
+        PublishError::Store(StoreError {
+            store: self.to.name().to_owned(),
+            location: self.to.location().into(),
+            operation: "write",
+            key: Some(self.manifest_key.as_str().into()),
+            cause: Cause::Cancelled,
+        })
+    }
+
+    /// What is said of a target that never came to its turn.
+    pub(crate) fn given_up(&self) -> PublishError {
+        PublishError::LeftBehind {
+            store: self.to.name().to_owned(),
+        }
+    }
+
     /// Whether the manifest is there. Another one's is a conflict.
-    async fn published(&self, cancel: &CancellationToken) -> Result<bool, PublishError> {
+    pub(crate) async fn published(&self, cancel: &CancellationToken) -> Result<bool, PublishError> {
         match read_small(self.to, &self.manifest_key, cancel).await? {
             None => Ok(false),
             Some((_, bytes)) if Sha256Digest::of(&bytes) == self.offered => Ok(true),
@@ -216,21 +217,17 @@ impl Publication<'_> {
     }
 
     /// Makes this writer, or one with the same bytes, the only one.
-    async fn claim(&self, cancel: &CancellationToken) -> Result<(), PublishError> {
+    pub(crate) async fn claim(&self, cancel: &CancellationToken) -> Result<Claimed, PublishError> {
         let claim = Claim {
             manifest_digest: self.offered,
         };
         let bytes = Bytes::from(serde_json::to_vec(&claim).unwrap_or_default());
-        let content = Checksums::of(&bytes);
-        let source = Source::Bytes(&bytes);
-        loop {
-            match create_object(&source, self.to, &self.claim_key, &content, None, cancel).await {
-                Ok(_) => break,
-                Err(CopyError::Taken { .. }) => {}
-                Err(CopyError::Store(error)) => return Err(error.into()),
-                Err(CopyError::Source { expected, actual }) => {
-                    return Err(self.mismatch(expected, actual, self.claim_key.clone()));
-                }
+        let claimed = loop {
+            match create_bytes(self.to, &self.claim_key, &bytes, cancel).await {
+                Ok(Created::New) => break Claimed::New,
+                Ok(Created::AlreadyThere) => break Claimed::Before,
+                Err(CreateError::Taken { .. }) => {}
+                Err(CreateError::Store(error)) => return Err(error.into()),
             }
             let Some((_, other)) = read_small(self.to, &self.claim_key, cancel).await? else {
                 continue; // Finished in between: its manifest is there now.
@@ -238,36 +235,38 @@ impl Publication<'_> {
             self.published(cancel).await?;
             let other = serde_json::from_slice::<Claim>(&other)
                 .map_or_else(|_| Sha256Digest::of(&other), |c| c.manifest_digest);
+            if other == self.offered {
+                break Claimed::Before; // Somebody claimed it for the same bytes just now.
+            }
             return Err(self.conflict(other, Some(self.claim_key.clone())));
-        }
+        };
         // A writer of other bytes may have finished just before the claim was ours.
         let outcome = self.published(cancel).await;
-        if matches!(outcome, Err(PublishError::Conflict { .. })) {
+        if !matches!(outcome, Ok(false)) {
             self.release(cancel).await;
         }
-        outcome.map(|_| ())
+        Ok(if outcome? { Claimed::Finished } else { claimed })
     }
 
-    async fn finish(
+    /// Writes the manifest: from now on the version is there.
+    pub(crate) async fn finish(
         &self,
         manifest: &Manifest,
         cancel: &CancellationToken,
     ) -> Result<(), PublishError> {
         let bytes = Bytes::from(manifest.to_bytes());
-        let content = Checksums::of(&bytes);
-        let source = Source::Bytes(&bytes);
-        match create_object(&source, self.to, &self.manifest_key, &content, None, cancel).await {
+        match create_bytes(self.to, &self.manifest_key, &bytes, cancel).await {
             Ok(_) => {}
-            Err(CopyError::Taken {
-                expected, actual, ..
-            }) => {
+            Err(CreateError::Taken { expected, actual }) => {
                 self.published(cancel).await?;
-                return Err(self.mismatch(expected, actual, self.manifest_key.clone()));
+                return Err(PublishError::TargetMismatch {
+                    store: self.to.name().to_owned(),
+                    file: self.manifest_key.clone(),
+                    expected,
+                    actual,
+                });
             }
-            Err(CopyError::Source { expected, actual }) => {
-                return Err(self.mismatch(expected, actual, self.manifest_key.clone()));
-            }
-            Err(CopyError::Store(error)) => return Err(error.into()),
+            Err(CreateError::Store(error)) => return Err(error.into()),
         }
         self.release(cancel).await;
         Ok(())
@@ -284,30 +283,6 @@ impl Publication<'_> {
                 tracing::warn!("the note of a finished push stays: {error}");
             }
             Ok(()) | Err(_) => {}
-        }
-    }
-
-    fn mismatch(&self, expected: String, actual: String, file: ObjectKey) -> PublishError {
-        PublishError::TargetMismatch {
-            store: self.to.name().to_owned(),
-            file,
-            expected,
-            actual,
-        }
-    }
-
-    fn explain(&self, error: CopyError, from: &Files<'_>, file: &ObjectKey) -> PublishError {
-        match error {
-            CopyError::Store(error) => error.into(),
-            CopyError::Source { expected, actual } => PublishError::SourceMismatch {
-                store: from.store.name().to_owned(),
-                file: file.clone(),
-                expected,
-                actual,
-            },
-            CopyError::Taken {
-                expected, actual, ..
-            } => self.mismatch(expected, actual, file.clone()),
         }
     }
 }

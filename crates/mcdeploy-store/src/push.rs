@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     KeyError, Manifest, ManifestError, OnProgress, PublishError, Store, StoreError, VersionName,
     directory::open_directory,
+    engine::{Job, TransferOptions},
     local,
-    publish::{Files, publish},
+    publish::Files,
 };
 
 /// A version that a store now holds whole.
@@ -104,11 +105,18 @@ pub async fn push_version(
     let name = VersionName::new(model, version)?;
     let manifest = manifest_of(dir, &name, on_progress, cancel).await?;
     let source = open_directory(dir)?;
-    let files = Files {
-        store: source.as_ref(),
-        version: None,
+    let job = Job {
+        from: Files {
+            store: source.as_ref(),
+            version: None,
+        },
+        name: &name,
+        manifest: &manifest,
+        options: &TransferOptions::default(),
+        on_progress,
+        cancel,
     };
-    let is_new = publish(&files, store, &name, &manifest, on_progress, cancel).await?;
+    let is_new = job.replicate_to_one(store).await?;
     Ok(Pushed {
         manifest_digest: manifest.digest(),
         size_bytes: manifest.size_bytes(),

@@ -5,24 +5,37 @@ use std::{
     fmt,
     future::Future,
     hash::{BuildHasher, RandomState},
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt as _};
 use mcdeploy_api::ErrorClass;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Cause, StoreError};
+use crate::{
+    Cause, StoreError,
+    limiter::{Limiter, Signal},
+};
 
 /// How often a request is made in all.
 const ATTEMPTS: u32 = 4;
 /// First pause between two attempts; doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Longest pause, whatever the store asks for.
-const MAX_PAUSE: Duration = Duration::from_secs(15);
+const MAX_PAUSE: Duration = Duration::from_secs(10);
 /// Time for a request without a body.
 const BASE_DEADLINE: Duration = Duration::from_secs(10);
-/// Slowest link that is waited for, in bytes per second.
-const SLOWEST: u64 = 256 * 1024;
+/// Slowest link that the first try waits for, in bytes per second; each later try waits
+/// twice as long, while fewer requests share the link.
+const SLOWEST: u64 = 1024 * 1024;
+/// How long a body may stand still.
+const STALL: Duration = Duration::from_secs(10);
 /// Time to connect, before an address counts as silent.
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -73,6 +86,8 @@ pub(crate) struct Requester {
     pub(crate) store: String,
     pub(crate) location: String,
     secrets: Vec<String>,
+    limiter: Arc<Limiter>,
+    repeats: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for Requester {
@@ -91,7 +106,14 @@ impl Requester {
             store: store.to_owned(),
             location,
             secrets: secrets.into_iter().filter(|s| s.len() >= 4).collect(),
+            limiter: Arc::default(),
+            repeats: Arc::default(),
         }
+    }
+
+    /// Requests that were made again.
+    pub(crate) fn repeats(&self) -> u64 {
+        self.repeats.load(Ordering::Relaxed)
     }
 
     pub(crate) fn error(
@@ -149,29 +171,34 @@ impl Requester {
         F: FnMut() -> A,
         A: Future<Output = Result<T, Cause>>,
     {
-        let deadline = BASE_DEADLINE + Duration::from_secs(request.bytes / SLOWEST);
         let error = |cause| self.error(request.operation, request.key, cause);
         let mut made = 1;
         loop {
+            let patience = (request.bytes / SLOWEST).saturating_mul(1 << (made - 1));
+            let deadline = BASE_DEADLINE + Duration::from_secs(patience);
+            let limited = async {
+                let permit = self.limiter.acquire().await;
+                let outcome = tokio::time::timeout(deadline, attempt()).await;
+                let outcome = outcome.unwrap_or(Err(Cause::TimedOut { after: deadline }));
+                permit.finish(signal(&outcome));
+                outcome
+            };
             let outcome = tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Err(error(Cause::Cancelled)),
-                outcome = tokio::time::timeout(deadline, attempt()) => outcome,
+                outcome = limited => outcome,
             };
-            let cause = match outcome {
-                Ok(Ok(value)) => return Ok(value),
-                Ok(Err(cause)) => cause,
-                Err(_) => Cause::TimedOut { after: deadline },
+            let cause = match (request.effect, outcome) {
+                (_, Ok(value)) => return Ok(value),
+                (
+                    Effect::Commit,
+                    Err(cause @ (Cause::TimedOut { .. } | Cause::Unreachable { .. })),
+                ) => Cause::OutcomeUnknown {
+                    detail: cause.to_string(),
+                },
+                (_, Err(cause)) => cause,
             };
-            let cause = match (request.effect, cause) {
-                (Effect::Commit, cause @ (Cause::TimedOut { .. } | Cause::Unreachable { .. })) => {
-                    Cause::OutcomeUnknown {
-                        detail: cause.to_string(),
-                    }
-                }
-                (_, cause) => cause,
-            };
-            if made == ATTEMPTS || !cause.class().is_retryable() {
+            if made >= attempts(&cause) {
                 return Err(error(cause));
             }
             let pause = pause(made, &cause);
@@ -188,7 +215,63 @@ impl Requester {
                 () = tokio::time::sleep(pause) => {}
             }
             made += 1;
+            self.repeats.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+fn signal<T>(outcome: &Result<T, Cause>) -> Signal {
+    match outcome {
+        Ok(_) => Signal::Fine,
+        Err(Cause::Throttled { .. } | Cause::TimedOut { .. }) => Signal::Overloaded,
+        Err(_) => Signal::Neither,
+    }
+}
+
+/// How often a request that ends like this is made in all.
+fn attempts(cause: &Cause) -> u32 {
+    match cause {
+        // Bytes that changed on their way, of which the store took none; a credential that
+        // is being renewed.
+        Cause::ChecksumMismatch { .. } | Cause::Denied { .. } => 2,
+        other if other.class().is_retryable() => ATTEMPTS,
+        _ => 1,
+    }
+}
+
+/// A body that has all of the range, or an error that may be tried again.
+pub(crate) async fn body_of<E>(
+    body: impl Stream<Item = Result<Bytes, E>>,
+    range: &Range<u64>,
+    cause: impl Fn(E) -> Cause,
+) -> Result<Bytes, Cause> {
+    let expected = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    let mut body = std::pin::pin!(body);
+    let mut bytes = BytesMut::new();
+    loop {
+        let next = tokio::time::timeout(STALL, body.next()).await;
+        match next.map_err(|_| Cause::TimedOut { after: STALL })? {
+            // Most often the whole of a small body comes at once.
+            Some(Ok(chunk)) if chunk.len() == expected && bytes.is_empty() => return Ok(chunk),
+            Some(chunk) => {
+                let chunk = chunk.map_err(&cause)?;
+                if bytes.capacity() == 0 {
+                    bytes.reserve(expected);
+                }
+                if bytes.len() + chunk.len() > expected {
+                    return Err(wrong_length(expected, bytes.len() + chunk.len()));
+                }
+                bytes.extend_from_slice(&chunk);
+            }
+            None if bytes.len() == expected => return Ok(bytes.freeze()),
+            None => return Err(wrong_length(expected, bytes.len())),
+        }
+    }
+}
+
+fn wrong_length(expected: usize, actual: usize) -> Cause {
+    Cause::Unreachable {
+        detail: format!("expected {expected} bytes, got {actual}"),
     }
 }
 
@@ -277,7 +360,7 @@ mod tests {
         }
     }
 
-    async fn attempts(effect: Effect, cause: fn() -> Cause) -> (u32, StoreError) {
+    async fn attempts_at(effect: Effect, cause: fn() -> Cause) -> (u32, StoreError) {
         let made = AtomicU32::new(0);
         let request = Request {
             effect,
@@ -300,9 +383,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_what_may_pass_is_repeated() {
-        assert_eq!(attempts(Effect::Repeatable, reset).await.0, ATTEMPTS);
-        assert_eq!(attempts(Effect::Repeatable, || Cause::NotFound).await.0, 1);
-        let (made, error) = attempts(Effect::Commit, reset).await;
+        assert_eq!(attempts_at(Effect::Repeatable, reset).await.0, ATTEMPTS);
+        assert_eq!(
+            attempts_at(Effect::Repeatable, || Cause::NotFound).await.0,
+            1
+        );
+        let (made, error) = attempts_at(Effect::Commit, reset).await;
         assert_eq!((made, error.class()), (1, ErrorClass::Unknown));
         assert!(
             error

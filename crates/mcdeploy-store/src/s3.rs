@@ -2,8 +2,10 @@
 //!
 //! Every object gets a full-object CRC-64/NVME that the store itself checks: on a single
 //! put by header, on a multipart upload over parts and whole.
+//!
+//! `upload` is the writing half.
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 use aws_sdk_s3::{
@@ -14,22 +16,23 @@ use aws_sdk_s3::{
     },
     error::{ProvideErrorMetadata, SdkError},
     operation::head_object::HeadObjectOutput,
-    primitives::ByteStream,
-    types::{
-        ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart,
-    },
+    primitives::DateTime,
+    types::{ChecksumMode, ChecksumType, ObjectAttributes, ObjectPart},
 };
 use bytes::Bytes;
-use mcdeploy_api::{S3Checksums, S3Location, StoreAccess};
+use futures::stream;
+use mcdeploy_api::{ErrorClass, S3Checksums, S3Location, StoreAccess};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cause, Checksums, Crc32c, Crc64Nvme, ListedObject, ObjectInfo, ObjectKey, Store, StoreError,
-    StoredChecksums, Upload,
+    Cause, Checksums, Crc32c, Crc64Nvme, Leftover, ListedObject, ObjectInfo, ObjectKey, Resume,
+    Store, StoreError, StoredChecksums, Upload,
     open::{Auth, secret_value},
-    request::{CONNECT_DEADLINE, Request, Requester, cause_of_status},
-    store::{is_unchanged, part_bytes},
+    request::{CONNECT_DEADLINE, Request, Requester, body_of, cause_of_status},
+    store::is_unchanged,
 };
+
+mod upload;
 
 pub(crate) async fn open(
     access: &StoreAccess,
@@ -121,6 +124,12 @@ impl S3 {
                     // Two writers at once: look who was first.
                     (409, _) => Cause::OutcomeUnknown { detail },
                     (416, _) => Cause::Changed,
+                    (400, "BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch") => {
+                        Cause::ChecksumMismatch {
+                            expected: "the checksum that was sent".to_owned(),
+                            actual: detail,
+                        }
+                    }
                     (_, "SlowDown") => cause_of_status(503, detail, None),
                     _ => cause_of_status(status, detail, raw.headers().get("retry-after")),
                 }
@@ -144,7 +153,7 @@ impl S3 {
             .bucket(&self.bucket)
             .key(object.key.as_str())
             .range(format!("bytes={}-{}", range.start, range.end - 1))
-            .if_match(&object.pin)
+            .if_match(format!("\"{}\"", object.pin))
             .send()
             .await
             .map_err(|error| match self.cause(&error) {
@@ -152,18 +161,40 @@ impl S3 {
                 other => other,
             })?;
         // Not every server knows If-Match on reads.
-        if answer.e_tag() != Some(&object.pin) {
+        if pin(answer.e_tag()) != object.pin {
             return Err(Cause::Changed);
         }
-        let body = answer
-            .body
-            .collect()
-            .await
-            .map_err(|error| Cause::Unreachable {
-                detail: self.requester.detail(&error),
-            })?
-            .into_bytes();
-        exactly(body, &range)
+        let mut body = answer.body;
+        let chunks = stream::poll_fn(|context| Pin::new(&mut body).poll_next(context));
+        body_of(chunks, &range, |error| Cause::Unreachable {
+            detail: self.requester.detail(&error),
+        })
+        .await
+    }
+
+    /// Checksums of an object from those of its parts, where another tool uploaded it.
+    async fn checksums_of_parts(&self, object: &ObjectInfo) -> Result<StoredChecksums, Cause> {
+        let (mut parts, mut marker) = (vec![], None);
+        loop {
+            let answer = self
+                .client
+                .get_object_attributes()
+                .bucket(&self.bucket)
+                .key(object.key.as_str())
+                .object_attributes(ObjectAttributes::ObjectParts)
+                .set_part_number_marker(marker)
+                .send()
+                .await
+                .map_err(|error| self.cause(&error))?;
+            let Some(page) = answer.object_parts else {
+                return Ok(StoredChecksums::default());
+            };
+            parts.extend_from_slice(page.parts());
+            if !page.is_truncated().unwrap_or_default() {
+                return Ok(combined(&parts, object.size_bytes));
+            }
+            marker = page.next_part_number_marker;
+        }
     }
 
     async fn list_page(
@@ -189,21 +220,38 @@ impl S3 {
             Some(ListedObject {
                 key: object.key()?.to_owned(),
                 size_bytes: u64::try_from(object.size()?).ok()?,
+                pin: pin(object.e_tag()),
+                checksums: StoredChecksums::default(),
+                modified_s: object.last_modified().map(DateTime::secs),
             })
         });
         Ok((listed.collect(), page.next_continuation_token.clone()))
     }
 }
 
-/// A body that has all of the range, or an error that may be tried again.
-pub(crate) fn exactly(body: Bytes, range: &Range<u64>) -> Result<Bytes, Cause> {
-    let expected = range.end - range.start;
-    if body.len() as u64 == expected {
-        Ok(body)
+/// An `ETag` without quotes: listings of some servers leave them out.
+fn pin(e_tag: Option<&str>) -> String {
+    e_tag.unwrap_or_default().trim_matches('"').to_owned()
+}
+
+/// The whole object's checksum from its parts'; none when a part has none that combines.
+fn combined(parts: &[ObjectPart], size_bytes: u64) -> StoredChecksums {
+    let mut whole = StoredChecksums::from(Checksums::EMPTY);
+    let mut total = 0;
+    for part in parts {
+        let size = part.size().and_then(|size| u64::try_from(size).ok());
+        let size = size.unwrap_or_default();
+        let checksums = StoredChecksums {
+            crc64nvme: part.checksum_crc64_nvme().and_then(Crc64Nvme::from_s3),
+            crc32c: part.checksum_crc32_c().and_then(Crc32c::from_base64),
+        };
+        whole = whole.followed_by(checksums, size);
+        total += size;
+    }
+    if total == size_bytes {
+        whole
     } else {
-        Err(Cause::Unreachable {
-            detail: format!("expected {expected} bytes, got {}", body.len()),
-        })
+        StoredChecksums::default()
     }
 }
 
@@ -269,7 +317,7 @@ impl Store for S3 {
                 Ok(ObjectInfo {
                     key: key.clone(),
                     size_bytes: u64::try_from(length).unwrap_or_default(),
-                    pin: head.e_tag().unwrap_or_default().to_owned(),
+                    pin: pin(head.e_tag()),
                     checksums: full_object_checksums(&head),
                 })
             })
@@ -279,9 +327,28 @@ impl Store for S3 {
     async fn stored_checksums(
         &self,
         object: &ObjectInfo,
-        _cancel: &CancellationToken,
+        cancel: &CancellationToken,
     ) -> Result<StoredChecksums, StoreError> {
-        Ok(object.checksums)
+        if !object.checksums.is_empty() {
+            return Ok(object.checksums);
+        }
+        let key = object.key.as_str();
+        let now = self.head(&object.key, cancel).await?;
+        if now.pin != object.pin {
+            return Err(self.requester.error("head", Some(key), Cause::Changed));
+        }
+        if !now.checksums.is_empty() {
+            return Ok(now.checksums);
+        }
+        let attempt = || self.checksums_of_parts(object);
+        let told = self
+            .requester
+            .send(Request::new("look at parts of", key), cancel, attempt);
+        match told.await {
+            // Not every server tells.
+            Err(error) if error.class() == ErrorClass::Permanent => Ok(StoredChecksums::default()),
+            other => other,
+        }
     }
 
     async fn read(
@@ -303,45 +370,26 @@ impl Store for S3 {
         &self,
         key: &ObjectKey,
         content: &Checksums,
+        resume: Resume,
         cancel: &CancellationToken,
     ) -> Result<Box<dyn Upload>, StoreError> {
-        let (store, key, content) = (self.clone(), key.clone(), *content);
-        let part_bytes = part_bytes(content.size_bytes);
-        if content.size_bytes <= part_bytes {
-            return Ok(Box::new(Single {
-                store,
-                key,
-                content,
-                part_bytes,
-                bytes: Bytes::new(),
-            }));
-        }
-        let id = self
-            .requester
-            .send(Request::new("begin", key.as_str()), cancel, || async {
-                let answer = self
-                    .client
-                    .create_multipart_upload()
-                    .bucket(&self.bucket)
-                    .key(key.as_str())
-                    .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
-                    .checksum_type(ChecksumType::FullObject)
-                    .send()
-                    .await
-                    .map_err(|error| self.cause(&error))?;
-                answer.upload_id.ok_or_else(|| Cause::Refused {
-                    detail: "the answer has no upload id".to_owned(),
-                })
-            })
-            .await?;
-        Ok(Box::new(Multipart {
-            store,
-            key,
-            content,
-            part_bytes,
-            id,
-            parts: vec![],
-        }))
+        upload::begin(self.clone(), key.clone(), *content, resume, cancel).await
+    }
+
+    async fn leftovers(&self, cancel: &CancellationToken) -> Result<Vec<Leftover>, StoreError> {
+        upload::unfinished(self, "", cancel).await
+    }
+
+    async fn discard(
+        &self,
+        leftover: &Leftover,
+        cancel: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        upload::abort(self, &leftover.key, &leftover.id, cancel).await
+    }
+
+    fn repeats(&self) -> u64 {
+        self.requester.repeats()
     }
 
     async fn delete(
@@ -368,176 +416,5 @@ impl Store for S3 {
                 },
             )
             .await
-    }
-}
-
-/// One put, sent when it is completed.
-struct Single {
-    store: S3,
-    key: ObjectKey,
-    content: Checksums,
-    part_bytes: u64,
-    bytes: Bytes,
-}
-
-#[async_trait]
-impl Upload for Single {
-    fn part_bytes(&self) -> u64 {
-        self.part_bytes
-    }
-
-    async fn part(
-        &mut self,
-        _index: u32,
-        bytes: Bytes,
-        _checksums: Checksums,
-        _cancel: &CancellationToken,
-    ) -> Result<(), StoreError> {
-        self.bytes = bytes;
-        Ok(())
-    }
-
-    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
-        let store = &self.store;
-        let request = Request::new("write", self.key.as_str())
-            .bytes(self.content.size_bytes)
-            .commit();
-        store
-            .requester
-            .send(request, cancel, || async {
-                store
-                    .client
-                    .put_object()
-                    .bucket(&store.bucket)
-                    .key(self.key.as_str())
-                    .if_none_match("*")
-                    .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
-                    .checksum_crc64_nvme(self.content.crc64nvme.to_s3())
-                    .body(ByteStream::from(self.bytes.clone()))
-                    .send()
-                    .await
-                    .map_err(|error| store.cause(&error))?;
-                Ok(())
-            })
-            .await
-    }
-
-    async fn abort(self: Box<Self>) {}
-}
-
-/// A multipart upload.
-struct Multipart {
-    store: S3,
-    key: ObjectKey,
-    content: Checksums,
-    part_bytes: u64,
-    id: String,
-    parts: Vec<CompletedPart>,
-}
-
-#[async_trait]
-impl Upload for Multipart {
-    fn part_bytes(&self) -> u64 {
-        self.part_bytes
-    }
-
-    async fn part(
-        &mut self,
-        index: u32,
-        bytes: Bytes,
-        checksums: Checksums,
-        cancel: &CancellationToken,
-    ) -> Result<(), StoreError> {
-        let store = &self.store;
-        let number = i32::try_from(index).unwrap_or(i32::MAX - 1) + 1;
-        let crc = checksums.crc64nvme.to_s3();
-        let request = Request::new("write part of", self.key.as_str()).bytes(checksums.size_bytes);
-        let answer = store
-            .requester
-            .send(request, cancel, || async {
-                store
-                    .client
-                    .upload_part()
-                    .bucket(&store.bucket)
-                    .key(self.key.as_str())
-                    .upload_id(&self.id)
-                    .part_number(number)
-                    .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
-                    .checksum_crc64_nvme(&crc)
-                    .body(ByteStream::from(bytes.clone()))
-                    .send()
-                    .await
-                    .map_err(|error| store.cause(&error))
-            })
-            .await?;
-        let part = CompletedPart::builder()
-            .part_number(number)
-            .checksum_crc64_nvme(crc)
-            .set_e_tag(answer.e_tag)
-            .build();
-        self.parts.push(part);
-        Ok(())
-    }
-
-    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
-        let store = &self.store;
-        let parts = CompletedMultipartUpload::builder()
-            .set_parts(Some(self.parts.clone()))
-            .build();
-        // The store may have to join the parts before it answers.
-        let request = Request::new("write", self.key.as_str())
-            .bytes(self.content.size_bytes)
-            .commit();
-        let outcome = store
-            .requester
-            .send(request, cancel, || async {
-                store
-                    .client
-                    .complete_multipart_upload()
-                    .bucket(&store.bucket)
-                    .key(self.key.as_str())
-                    .upload_id(&self.id)
-                    .if_none_match("*")
-                    .checksum_type(ChecksumType::FullObject)
-                    .checksum_crc64_nvme(self.content.crc64nvme.to_s3())
-                    .set_mpu_object_size(i64::try_from(self.content.size_bytes).ok())
-                    .multipart_upload(parts.clone())
-                    .send()
-                    .await
-                    .map_err(|error| store.cause(&error))?;
-                Ok(())
-            })
-            .await;
-        if outcome.is_err() {
-            self.abort().await;
-        }
-        outcome
-    }
-
-    async fn abort(self: Box<Self>) {
-        let store = &self.store;
-        let request = Request::new("abort", self.key.as_str());
-        // Also after a cancel: parts that stay cost money.
-        let outcome = store
-            .requester
-            .send(request, &CancellationToken::new(), || async {
-                store
-                    .client
-                    .abort_multipart_upload()
-                    .bucket(&store.bucket)
-                    .key(self.key.as_str())
-                    .upload_id(&self.id)
-                    .send()
-                    .await
-                    .map_err(|error| store.cause(&error))?;
-                Ok(())
-            })
-            .await;
-        match outcome {
-            Err(error) if !matches!(error.cause, Cause::NotFound) => {
-                tracing::warn!("parts of an upload stay: {error}");
-            }
-            Ok(()) | Err(_) => {}
-        }
     }
 }

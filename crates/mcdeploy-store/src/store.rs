@@ -1,12 +1,17 @@
 //! The one trait that every backend has, and the types that pass through it.
 
-use std::{fmt, ops::Range};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::Range,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Cause, Checksums, ObjectKey, StoreError, StoredChecksums};
+use crate::{Cause, Checksums, KeyError, ObjectKey, StoreError, StoredChecksums};
 
 /// A bucket, container or directory.
 ///
@@ -76,6 +81,7 @@ pub trait Store: fmt::Debug + Send + Sync {
         &self,
         key: &ObjectKey,
         content: &Checksums,
+        resume: Resume,
         cancel: &CancellationToken,
     ) -> Result<Box<dyn Upload>, StoreError>;
 
@@ -88,35 +94,102 @@ pub trait Store: fmt::Debug + Send + Sync {
         object: &ObjectInfo,
         cancel: &CancellationToken,
     ) -> Result<(), StoreError>;
+
+    /// What uploads left behind and no listing shows, in no order.
+    ///
+    /// # Errors
+    /// Any class but `NotFound` and `Precondition`.
+    async fn leftovers(&self, cancel: &CancellationToken) -> Result<Vec<Leftover>, StoreError>;
+
+    /// Frees one of [`Store::leftovers`]; gone already is fine.
+    ///
+    /// # Errors
+    /// Any class but `NotFound` and `Precondition`.
+    async fn discard(
+        &self,
+        leftover: &Leftover,
+        cancel: &CancellationToken,
+    ) -> Result<(), StoreError>;
+
+    /// Requests that were made again since the store was opened.
+    fn repeats(&self) -> u64 {
+        0
+    }
 }
 
-/// An object on its way. Dropped without [`Upload::complete`], it is never visible;
-/// [`Upload::abort`] also frees what it took.
+/// Whether an upload goes on where an earlier one with the same content stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// It begins anew. The only right choice when somebody else may be writing other
+    /// bytes to the same key.
+    Never,
+    /// It takes over the parts that the store has.
+    IfThere,
+}
+
+/// An object on its way. Dropped without [`Upload::complete`], it is never visible, and
+/// its parts stay for [`Resume::IfThere`]; [`Upload::abort`] frees what they took.
 #[async_trait]
 pub trait Upload: Send + Sync {
     /// Length of every part but the last, in bytes. An empty object has no parts.
     fn part_bytes(&self) -> u64;
 
-    /// Sends part `index`, counted from 0. Parts are sent in order, each once.
+    /// Parts that need not be sent, by index counted from 0: at first those that the
+    /// store has from an earlier upload, then also those that were sent since.
+    fn held(&self) -> BTreeMap<u32, HeldPart>;
+
+    /// Sends part `index`, counted from 0. Parts go in any order, and several at once.
     ///
     /// # Errors
-    /// `Permanent` when the store computed another checksum than we did.
+    /// `Permanent` when the store computed another checksum than we did, `Precondition`
+    /// when the upload is gone: somebody else completed or swept it.
     async fn part(
-        &mut self,
+        &self,
         index: u32,
         bytes: Bytes,
         checksums: Checksums,
         cancel: &CancellationToken,
     ) -> Result<(), StoreError>;
 
-    /// Makes the object visible, if nobody was first.
+    /// Makes the object visible, if nobody was first and all parts together have the
+    /// content's checksums.
     ///
     /// # Errors
     /// `Precondition` when the key is taken. `Unknown` when no answer came: look.
+    /// `Permanent` ([`Cause::ChecksumMismatch`]) when the parts make another content.
     async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError>;
 
     /// Frees what the parts took in the store. Never fails: what stays is not visible.
     async fn abort(self: Box<Self>);
+}
+
+/// A part that a store has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldPart {
+    /// Its length in bytes.
+    pub size_bytes: u64,
+    /// What the store knows of its bytes, at least one checksum.
+    pub checksums: StoredChecksums,
+}
+
+impl From<Checksums> for HeldPart {
+    fn from(checksums: Checksums) -> Self {
+        Self {
+            size_bytes: checksums.size_bytes,
+            checksums: checksums.into(),
+        }
+    }
+}
+
+/// What an upload left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// Key that the upload was for, as the store has it.
+    pub key: String,
+    /// What the store calls the upload.
+    pub id: String,
+    /// When it began, in seconds since 1970 by the store's clock; none when unknown.
+    pub began_s: Option<i64>,
 }
 
 /// One entry of a listing.
@@ -126,6 +199,27 @@ pub struct ListedObject {
     pub key: String,
     /// Length in bytes.
     pub size_bytes: u64,
+    /// As [`ObjectInfo::pin`].
+    pub pin: String,
+    /// Checksums that the listing carries; most stores give none.
+    pub checksums: StoredChecksums,
+    /// Last change, in seconds since 1970 by the store's clock; none when unknown.
+    pub modified_s: Option<i64>,
+}
+
+impl ListedObject {
+    /// The object that the entry is about.
+    ///
+    /// # Errors
+    /// A key that we refuse.
+    pub fn object(&self) -> Result<ObjectInfo, KeyError> {
+        Ok(ObjectInfo {
+            key: ObjectKey::new(self.key.as_str())?,
+            size_bytes: self.size_bytes,
+            pin: self.pin.clone(),
+            checksums: self.checksums,
+        })
+    }
 }
 
 /// An object as it was when it was looked at.
@@ -164,35 +258,99 @@ pub(crate) fn part_ranges(size_bytes: u64, part: u64) -> impl Iterator<Item = Ra
     (0..size_bytes.div_ceil(part)).map(move |i| i * part..((i + 1) * part).min(size_bytes))
 }
 
-/// Adds up the parts of an upload, so that it is completed only with the right content:
-/// not every server compares the whole.
+/// The parts of an upload that the store has, so that it is completed only with the right
+/// content: not every server compares the whole. `E` is what the store calls a part.
 #[derive(Debug)]
-pub(crate) struct Tally {
+pub(crate) struct Tally<E> {
     content: Checksums,
-    sent: Checksums,
+    part_bytes: u64,
+    parts: Mutex<BTreeMap<u32, (HeldPart, E)>>,
 }
 
-impl Tally {
-    pub(crate) fn new(content: &Checksums) -> Self {
+impl<E: Clone> Tally<E> {
+    pub(crate) fn new(content: &Checksums, part_bytes: u64) -> Self {
         Self {
             content: *content,
-            sent: Checksums::EMPTY,
+            part_bytes,
+            parts: Mutex::default(),
         }
     }
 
-    pub(crate) fn add(&mut self, part: Checksums) {
-        self.sent = self.sent.followed_by(part);
+    fn parts(&self) -> MutexGuard<'_, BTreeMap<u32, (HeldPart, E)>> {
+        // Nothing panics while it is held.
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn check(&self) -> Result<(), Cause> {
-        let Self { content, sent } = self;
-        if sent == content {
-            return Ok(());
+    pub(crate) fn record(&self, index: u32, part: HeldPart, name: E) {
+        self.parts().insert(index, (part, name));
+    }
+
+    /// Records a part of an earlier upload, if it can be one of this content.
+    pub(crate) fn adopt(&self, index: u32, part: HeldPart, name: E) {
+        let start = u64::from(index) * self.part_bytes;
+        let left = self.content.size_bytes.saturating_sub(start);
+        let fits = part.size_bytes == left.min(self.part_bytes) && part.size_bytes > 0;
+        if fits && !part.checksums.is_empty() {
+            self.record(index, part, name);
+        }
+    }
+
+    pub(crate) fn held(&self) -> BTreeMap<u32, HeldPart> {
+        let parts = self.parts();
+        parts
+            .iter()
+            .map(|(index, (part, _))| (*index, *part))
+            .collect()
+    }
+
+    /// The parts in order, when together they are the content.
+    pub(crate) fn finish(&self) -> Result<Vec<E>, Cause> {
+        let parts = self.parts();
+        let in_order = (0..).zip(parts.keys()).all(|(index, key)| index == *key);
+        let mut whole = HeldPart::from(Checksums::EMPTY);
+        for (part, _) in parts.values() {
+            whole = HeldPart {
+                checksums: whole.checksums.followed_by(part.checksums, part.size_bytes),
+                size_bytes: whole.size_bytes + part.size_bytes,
+            };
+        }
+        let is_whole = in_order
+            && whole.size_bytes == self.content.size_bytes
+            && !whole.checksums.is_empty()
+            && whole.checksums.agree_with(&self.content);
+        if is_whole {
+            return Ok(parts.values().map(|(_, name)| name.clone()).collect());
         }
         Err(Cause::ChecksumMismatch {
-            expected: content.to_string(),
-            actual: sent.to_string(),
+            expected: self.content.to_string(),
+            actual: format!("{} bytes {}", whole.size_bytes, whole.checksums),
         })
+    }
+}
+
+/// Whether an upload that ended like this can never be completed: its parts are of no use.
+pub(crate) fn is_pointless(outcome: &Result<(), StoreError>) -> bool {
+    let cause = outcome.as_ref().err().map(|error| &error.cause);
+    matches!(
+        cause,
+        Some(Cause::AlreadyExists | Cause::ChecksumMismatch { .. })
+    )
+}
+
+/// The bytes of an object of one part, kept until it is completed.
+#[derive(Debug, Default)]
+pub(crate) struct Slot(Mutex<Bytes>);
+
+impl Slot {
+    pub(crate) fn put(&self, bytes: Bytes) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
+    }
+
+    pub(crate) fn get(&self) -> Bytes {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -230,6 +388,43 @@ mod tests {
             assert!(size.div_ceil(part_bytes(size)) <= 10_000);
             assert!(part_bytes(size) <= MAX_PART_BYTES, "{size}");
         }
+    }
+
+    #[test]
+    fn parts_in_any_order_make_the_content_or_nothing() {
+        let parts = [&b"wei"[..], b"ght", b"s"].map(Checksums::of);
+        let tally = || Tally::new(&Checksums::of(b"weights"), 3);
+        let whole = tally();
+        for index in [2, 0, 1] {
+            assert!(whole.finish().is_err(), "a part is missing");
+            whole.record(index, parts[index as usize].into(), index);
+        }
+        assert_eq!(whole.finish().unwrap(), [0, 1, 2]);
+        whole.record(1, Checksums::of(b"gHt").into(), 1);
+        assert!(matches!(
+            whole.finish(),
+            Err(Cause::ChecksumMismatch { .. })
+        ));
+        let half_known = tally();
+        for (index, part) in (0..).zip(parts) {
+            let mut part = HeldPart::from(part);
+            part.checksums.crc32c = None;
+            half_known.adopt(index, part, 0);
+        }
+        assert!(half_known.finish().is_ok());
+        let unknown = tally();
+        let checksums = StoredChecksums::default();
+        unknown.adopt(
+            0,
+            HeldPart {
+                size_bytes: 3,
+                checksums,
+            },
+            0,
+        );
+        unknown.adopt(1, Checksums::of(b"gh").into(), 0);
+        unknown.adopt(7, Checksums::of(b"").into(), 0);
+        assert_eq!(unknown.held(), BTreeMap::new());
     }
 
     #[test]

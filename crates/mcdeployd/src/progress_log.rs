@@ -43,7 +43,9 @@ impl ProgressLog {
         let millis = (now - state.began).as_millis().max(1);
         let done = u128::from(progress.done_bytes.saturating_sub(state.from_bytes));
         tracing::info!(
+            store = progress.store,
             object.key = progress.file.as_str(),
+            repeats = progress.repeats,
             done_bytes = progress.done_bytes,
             total_bytes = progress.total_bytes,
             bytes_per_second = u64::try_from(done * 1000 / millis).unwrap_or(u64::MAX),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use mcdeploy_api::{Reason, TransferPlan};
-use mcdeploy_store::{TransferError, transfer_version};
+use mcdeploy_store::{TransferError, TransferOptions, transfer_version};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -21,13 +21,22 @@ pub(crate) struct Args {
     /// File that gets one line about why it failed.
     #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
     termination_log: PathBuf,
+    /// Most MiB of file content in memory at once. The default suits a container with 128
+    /// MiB; more of it is faster over a long way.
+    #[arg(long, value_name = "MIB", default_value_t = 48)]
+    buffer_mib: u32,
 }
 
 pub(crate) async fn run(args: Args, cancel: CancellationToken) -> anyhow::Result<()> {
     let Args {
         plan,
         termination_log,
+        buffer_mib,
     } = args;
+    let options = TransferOptions {
+        buffer_bytes: u64::from(buffer_mib) * 1024 * 1024,
+        ..TransferOptions::default()
+    };
     let plan: TransferPlan = match read_plan(&plan) {
         Ok(plan) => plan,
         Err(error) => {
@@ -36,7 +45,7 @@ pub(crate) async fn run(args: Args, cancel: CancellationToken) -> anyhow::Result
         }
     };
     let log = ProgressLog::start();
-    match transfer_version(&plan, &|p| log.show(p), &cancel).await {
+    match transfer_version(&plan, &options, &|p| log.show(p), &cancel).await {
         Ok(done) => {
             tracing::info!(
                 artifact.model = plan.model,
@@ -48,7 +57,7 @@ pub(crate) async fn run(args: Args, cancel: CancellationToken) -> anyhow::Result
                 plan.model,
                 plan.version,
                 plan.source.name,
-                plan.target.name
+                targets(&plan)
             );
             Ok(())
         }
@@ -58,6 +67,13 @@ pub(crate) async fn run(args: Args, cancel: CancellationToken) -> anyhow::Result
             Err(error).with_context(|| format!("transfer {model} {version}"))
         }
     }
+}
+
+/// Names of the stores that got it.
+fn targets(plan: &TransferPlan) -> Vec<&str> {
+    let more = plan.more_targets.iter();
+    let all = std::iter::once(&plan.target).chain(more);
+    all.map(|store| store.name.as_str()).collect()
 }
 
 /// The word for it in a status and in a termination message.

@@ -111,6 +111,7 @@ async fn a_version_is_copied_and_fetched_in_little_memory() {
             manifest_digest: digest,
             source: aws.access(),
             target: azure.access(),
+            more_targets: vec![],
         },
     );
     let copied = run(dir.path(), &["transfer", "--plan", &plan], None).await;

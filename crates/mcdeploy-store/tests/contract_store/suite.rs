@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures::future::join_all;
 use mcdeploy_api::ErrorClass;
-use mcdeploy_store::{Checksums, Store, check_store};
+use mcdeploy_store::{Checksums, ObjectKey, Resume, Store, Upload, check_store};
 use tokio_util::sync::CancellationToken;
 
 use crate::tools::{MIB, class, create, create_as, key, overwrite, random_bytes, read_all, token};
@@ -18,6 +18,9 @@ pub(crate) async fn all(store: &dyn Store) {
     a_changed_object_is_noticed(store).await;
     a_listing_has_exactly_the_prefix(store).await;
     a_cancelled_call_ends(store).await;
+    parts_go_in_any_order_and_at_once(store).await;
+    an_upload_goes_on_where_an_earlier_one_stopped(store).await;
+    parts_of_other_content_are_never_taken_over(store).await;
     a_store_can_be_checked_again_and_again(store).await;
 }
 
@@ -114,7 +117,10 @@ async fn what_is_not_completed_is_never_visible(store: &dyn Store) {
         let key = key(&format!("unfinished/{size}-{abort}"));
         let bytes = random_bytes(size, 7);
         let content = Checksums::of(&bytes);
-        let mut upload = store.begin(&key, &content, &token()).await.unwrap();
+        let upload = store
+            .begin(&key, &content, Resume::Never, &token())
+            .await
+            .unwrap();
         let part = usize::try_from(upload.part_bytes()).unwrap();
         let first = bytes.slice(..part.min(size));
         let sums = Checksums::of(&first);
@@ -214,4 +220,111 @@ pub(crate) async fn wrong_bytes_are_refused(store: &dyn Store, sizes: &[usize]) 
             ErrorClass::NotFound
         );
     }
+}
+
+/// The parts of `bytes` with their checksums, as an upload wants them.
+fn parts_of(bytes: &Bytes, part_bytes: u64) -> Vec<(u32, Bytes, Checksums)> {
+    let part = usize::try_from(part_bytes).unwrap();
+    let starts = (0..bytes.len()).step_by(part);
+    let pieces = starts.map(|at| bytes.slice(at..(at + part).min(bytes.len())));
+    let parts = (0..).zip(pieces);
+    parts
+        .map(|(n, piece)| (n, piece.clone(), Checksums::of(&piece)))
+        .collect()
+}
+
+async fn begin(
+    store: &dyn Store,
+    key: &ObjectKey,
+    bytes: &Bytes,
+    resume: Resume,
+) -> Box<dyn Upload> {
+    let content = Checksums::of(bytes);
+    store.begin(key, &content, resume, &token()).await.unwrap()
+}
+
+async fn parts_go_in_any_order_and_at_once(store: &dyn Store) {
+    let (key, bytes) = (key("any-order/object"), random_bytes(50 * MIB, 3));
+    let upload = begin(store, &key, &bytes, Resume::Never).await;
+    let mut parts = parts_of(&bytes, upload.part_bytes());
+    parts.reverse();
+    let token = token();
+    let sent = parts
+        .into_iter()
+        .map(|(index, piece, sums)| upload.part(index, piece, sums, &token));
+    for outcome in join_all(sent).await {
+        outcome.unwrap();
+    }
+    upload.complete(&token).await.unwrap();
+    assert!(read_all(store, &key).await == bytes);
+}
+
+async fn an_upload_goes_on_where_an_earlier_one_stopped(store: &dyn Store) {
+    let (key, bytes) = (key("resumed/object"), random_bytes(50 * MIB, 4));
+    let part_objects_before = store.list(".mcdeploy/parts/", &token()).await.unwrap();
+    let upload = begin(store, &key, &bytes, Resume::IfThere).await;
+    assert!(upload.held().is_empty());
+    let parts = parts_of(&bytes, upload.part_bytes());
+    for n in [0, 2] {
+        let (index, piece, sums) = parts[n].clone();
+        upload.part(index, piece, sums, &token()).await.unwrap();
+    }
+    drop(upload);
+    let upload = begin(store, &key, &bytes, Resume::IfThere).await;
+    let held = upload.held();
+    assert_eq!(held.keys().copied().collect::<Vec<_>>(), [0, 2]);
+    for (index, part) in held {
+        let sums = parts[index as usize].2;
+        assert!(part.size_bytes == sums.size_bytes && part.checksums.agree_with(&sums));
+    }
+    // Not whole yet: nothing is visible, whatever is tried.
+    for (index, piece, sums) in parts.into_iter().filter(|part| [1, 3].contains(&part.0)) {
+        assert_eq!(
+            class(store.head(&key, &token()).await),
+            ErrorClass::NotFound
+        );
+        upload.part(index, piece, sums, &token()).await.unwrap();
+    }
+    upload.complete(&token()).await.unwrap();
+    assert!(read_all(store, &key).await == bytes);
+    let left = store.leftovers(&token()).await.unwrap();
+    assert!(
+        !left.iter().any(|left| left.key.starts_with("resumed")),
+        "{left:?}"
+    );
+    let part_objects = store.list(".mcdeploy/parts/", &token()).await.unwrap();
+    assert_eq!(part_objects, part_objects_before);
+}
+
+async fn parts_of_other_content_are_never_taken_over(store: &dyn Store) {
+    let key = key("other-content/object");
+    let (old, new) = (random_bytes(33 * MIB, 5), random_bytes(33 * MIB, 6));
+    let upload = begin(store, &key, &old, Resume::Never).await;
+    let (index, piece, sums) = parts_of(&old, upload.part_bytes()).swap_remove(1);
+    upload.part(index, piece, sums, &token()).await.unwrap();
+    drop(upload);
+    // S3 cannot tell whose parts these are before they are put together.
+    for resume in [Resume::IfThere, Resume::Never] {
+        let upload = begin(store, &key, &new, resume).await;
+        let held = upload.held();
+        for (index, piece, sums) in parts_of(&new, upload.part_bytes()) {
+            if !held.contains_key(&index) {
+                upload.part(index, piece, sums, &token()).await.unwrap();
+            }
+        }
+        match upload.complete(&token()).await {
+            Ok(()) => break,
+            Err(error) => {
+                assert_eq!(
+                    (error.class(), resume),
+                    (ErrorClass::Permanent, Resume::IfThere)
+                );
+                assert_eq!(
+                    class(store.head(&key, &token()).await),
+                    ErrorClass::NotFound
+                );
+            }
+        }
+    }
+    assert!(read_all(store, &key).await == new);
 }

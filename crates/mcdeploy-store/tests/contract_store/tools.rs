@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mcdeploy_api::ErrorClass;
 use mcdeploy_store::{
-    Checksums, ListedObject, ObjectInfo, ObjectKey, Store, StoreError, StoredChecksums, Upload,
+    Checksums, Leftover, ListedObject, ObjectInfo, ObjectKey, Resume, Store, StoreError,
+    StoredChecksums, Upload,
 };
 use rand::{RngCore as _, SeedableRng as _, rngs::SmallRng};
 use tokio_util::sync::CancellationToken;
@@ -51,7 +52,7 @@ pub(crate) async fn create_as(
     content: &Checksums,
 ) -> Result<(), StoreError> {
     let cancel = token();
-    let mut upload = store.begin(key, content, &cancel).await?;
+    let upload = store.begin(key, content, Resume::Never, &cancel).await?;
     let part = usize::try_from(upload.part_bytes()).unwrap();
     let parts = bytes.len().div_ceil(part);
     for index in 0..parts {
@@ -186,9 +187,22 @@ impl Store for Metered {
         &self,
         key: &ObjectKey,
         content: &Checksums,
+        resume: Resume,
         cancel: &CancellationToken,
     ) -> Result<Box<dyn Upload>, StoreError> {
-        self.inner.begin(key, content, cancel).await
+        self.inner.begin(key, content, resume, cancel).await
+    }
+
+    async fn leftovers(&self, cancel: &CancellationToken) -> Result<Vec<Leftover>, StoreError> {
+        self.inner.leftovers(cancel).await
+    }
+
+    async fn discard(
+        &self,
+        leftover: &Leftover,
+        cancel: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        self.inner.discard(leftover, cancel).await
     }
 
     async fn delete(

@@ -5,8 +5,9 @@ use std::{fs, sync::Arc, sync::atomic::Ordering};
 use mcdeploy_api::{ErrorClass, ReplicaState, Sha256Digest, TransferPlan};
 use mcdeploy_sandbox::testing::{Azurite, FakeGcs, Versitygw};
 use mcdeploy_store::{
-    PublishError, ReplicaReport, Store, StoreError, TransferError, Transferred, copy_version, open,
-    open_directory, transfer_version, verify_replica,
+    PublishError, ReplicaReport, Replication, Store, StoreError, TransferError, TransferOptions,
+    Transferred, copy_version, open, open_directory, replicate_version, transfer_version,
+    verify_replica,
 };
 
 use crate::{
@@ -74,9 +75,10 @@ async fn versions_go_between_every_pair_of_stores() {
         manifest_digest: pushed.manifest_digest,
         source: azure.access(),
         target: gcp.access(),
+        more_targets: vec![],
     };
     assert!(
-        transfer_version(&plan, &|_| {}, &token())
+        transfer_version(&plan, &TransferOptions::default(), &|_| {}, &token())
             .await
             .unwrap()
             .is_new
@@ -89,7 +91,7 @@ async fn versions_go_between_every_pair_of_stores() {
         target: aws.access(),
         ..plan
     };
-    let refused = transfer_version(&plan, &|_| {}, &token())
+    let refused = transfer_version(&plan, &TransferOptions::default(), &|_| {}, &token())
         .await
         .unwrap_err();
     assert_eq!(refused.class(), ErrorClass::Precondition);
@@ -113,11 +115,27 @@ async fn memory_stays_within_a_few_parts_whatever_the_size() {
     for target in [azure.access(), gcp.access()] {
         let metered = Metered::new(source.clone());
         let target = open(&target).await.unwrap();
-        copy(&metered, target.as_ref(), "big", &digest)
+        let options = TransferOptions {
+            buffer_bytes: 48 * MIB as u64,
+            ..TransferOptions::default()
+        };
+        let request = Replication {
+            source: &metered,
+            targets: &[target.as_ref()],
+            model: "digits",
+            version: "big",
+            digest: &digest,
+        };
+        replicate_version(&request, &options, &|_| {}, &token())
             .await
+            .unwrap()
+            .targets
+            .pop()
+            .unwrap()
+            .outcome
             .unwrap();
         let most = metered.most_held.load(Ordering::Relaxed);
-        assert!(most <= 64 * MIB as u64, "{most} bytes held at once");
+        assert!(most <= 48 * MIB as u64, "{most} bytes held at once");
         let read = metered.read.load(Ordering::Relaxed);
         assert!(read < 131 * MIB as u64, "read once: {read}");
         let report = verify(target.as_ref(), "big", &digest);

@@ -1,0 +1,307 @@
+//! One pass over what some targets still lack.
+
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
+use mcdeploy_api::ErrorClass;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Job, State, Target,
+    hold::watch,
+    may_pass,
+    pool::Pool,
+    run::{Run, Sink},
+};
+use crate::{Checksums, ListedObject, ManifestFile, ObjectInfo, PublishError, StoreError};
+
+/// Files in flight at once.
+const FILES: usize = 16;
+/// Parts of one file in flight at once, however much room there is.
+const PARTS: u64 = 32;
+/// How long targets that are ready wait for the others, once.
+const READY_WITHIN: Duration = Duration::from_secs(5);
+
+/// A round with its pool and its end.
+pub(super) struct Round<'a> {
+    job: &'a Job<'a>,
+    there: &'a BTreeMap<String, ListedObject>,
+    number: u32,
+    pool: Pool,
+    /// Reads of the source under way.
+    reading: AtomicUsize,
+    /// Ends the round for everybody.
+    stop: CancellationToken,
+    source_failure: Mutex<Option<SourceFailure>>,
+}
+
+/// Why the source cannot be read. Concerns every target.
+#[derive(Clone, Debug)]
+enum SourceFailure {
+    Store(StoreError),
+    Differs { file: ManifestFile, actual: String },
+}
+
+/// Counts a read as long as it lives.
+struct Reading<'a>(&'a AtomicUsize);
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<'a> Round<'a> {
+    pub(super) fn new(
+        job: &'a Job<'a>,
+        there: &'a BTreeMap<String, ListedObject>,
+        number: u32,
+    ) -> Self {
+        Self {
+            job,
+            there,
+            number,
+            pool: Pool::new(job.options.buffer_bytes),
+            reading: AtomicUsize::new(0),
+            stop: job.cancel.child_token(),
+            source_failure: Mutex::new(None),
+        }
+    }
+
+    /// Does what can be done for these targets, and says in each how far it came.
+    pub(super) async fn go(&self, targets: &[&'a Target<'a>]) {
+        let runs = self.begin(targets).await;
+        let next = AtomicUsize::new(0);
+        let workers = (0..FILES).map(|_| self.files(&runs, &next));
+        let is_reading = || self.reading.load(Ordering::Relaxed) > 0;
+        tokio::select! {
+            _ = join_all(workers) => {}
+            () = watch(&runs, self.job.options.hold_back, is_reading) => {}
+        }
+        for run in &runs {
+            run.end();
+        }
+        self.tell_source_failure(targets);
+    }
+
+    /// Gets the targets ready. One that takes much longer than the others is left for the
+    /// next round.
+    async fn begin(&self, targets: &[&'a Target<'a>]) -> Vec<Run<'a>> {
+        let mut begins = FuturesUnordered::new();
+        for &target in targets {
+            let stop = self.stop.child_token();
+            let number = self.number;
+            begins.push(async move {
+                Run::begin(self.job, target, number, stop)
+                    .await
+                    .map_err(|error| target.fail(error))
+            });
+        }
+        let patience = READY_WITHIN.min(self.job.options.hold_back);
+        let mut runs = vec![];
+        loop {
+            let next = begins.next();
+            let ready = if runs.is_empty() {
+                next.await
+            } else {
+                tokio::time::timeout(patience, next).await.unwrap_or(None)
+            };
+            match ready {
+                Some(Ok(run)) => runs.push(run),
+                Some(Err(())) => {}
+                None => return runs,
+            }
+        }
+    }
+
+    /// Takes files as long as there are any.
+    async fn files(&self, runs: &[Run<'a>], next: &AtomicUsize) {
+        let files = &self.job.manifest.files;
+        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if self.stop.is_cancelled() || runs.iter().all(Run::is_over) {
+                return;
+            }
+            self.fan_out(file, runs).await;
+        }
+    }
+
+    /// Brings one file into all targets that lack it.
+    async fn fan_out(&self, file: &ManifestFile, runs: &[Run<'a>]) {
+        let opened = join_all(runs.iter().map(|run| run.open(file))).await;
+        let mut sinks: Vec<_> = opened.into_iter().flatten().collect();
+        let Some(part_bytes) = sinks.first().map(Sink::part_bytes) else {
+            return;
+        };
+        // Objects so large that a store has a limit of its own on parts take turns.
+        sinks.retain(|sink| {
+            sink.part_bytes() == part_bytes || {
+                sink.miss(sink.run.target.publication.given_up());
+                false
+            }
+        });
+        if file.size_bytes > 0 {
+            match self.pin(file).await {
+                Ok(source) => self.send_parts(file, &source, part_bytes, &sinks).await,
+                Err(failure) => self.fail(failure),
+            }
+        }
+        join_all(sinks.into_iter().map(Sink::complete)).await;
+    }
+
+    /// The source's file as it is now: whatever is read of it later is of this content.
+    async fn pin(&self, file: &ManifestFile) -> Result<ObjectInfo, SourceFailure> {
+        let differs = |actual: String| SourceFailure::Differs {
+            file: file.clone(),
+            actual,
+        };
+        let key = self
+            .job
+            .from
+            .key(&file.path)
+            .map_err(|e| differs(e.to_string()))?;
+        let object = match self.there.get(key.as_str()) {
+            Some(listed) => listed.object().map_err(|e| differs(e.to_string()))?,
+            None => self
+                .job
+                .from
+                .store
+                .head(&key, &self.stop)
+                .await
+                .map_err(SourceFailure::Store)?,
+        };
+        if object.size_bytes != file.size_bytes {
+            return Err(differs(format!("{} bytes", object.size_bytes)));
+        }
+        Ok(object)
+    }
+
+    async fn send_parts(
+        &self,
+        file: &ManifestFile,
+        source: &ObjectInfo,
+        part_bytes: u64,
+        sinks: &[Sink<'_>],
+    ) {
+        let parts = u32::try_from(file.size_bytes.div_ceil(part_bytes)).unwrap_or(u32::MAX);
+        let next = AtomicUsize::new(0);
+        let worker = || async {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(index) = u32::try_from(index).ok().filter(|index| *index < parts) else {
+                    return;
+                };
+                if sinks.iter().any(|sink| sink.wants(index)) {
+                    let start = u64::from(index) * part_bytes;
+                    let range = start..(start + part_bytes).min(file.size_bytes);
+                    self.send_part(file, source, index, range, sinks).await;
+                }
+            }
+        };
+        let workers = self.pool.parts(part_bytes).min(PARTS).min(u64::from(parts));
+        join_all((0..workers).map(|_| worker())).await;
+    }
+
+    /// Reads a part and gives it to all who want it. It is held until the last has it.
+    async fn send_part(
+        &self,
+        file: &ManifestFile,
+        source: &ObjectInfo,
+        index: u32,
+        range: Range<u64>,
+        sinks: &[Sink<'_>],
+    ) {
+        let Some(_room) = self.pool.acquire(range.end - range.start).await else {
+            return;
+        };
+        // Those who wanted it may have gone while it waited.
+        if !sinks.iter().any(|sink| sink.wants(index)) {
+            return;
+        }
+        let bytes = match self.read(source, range).await {
+            Ok(bytes) => bytes,
+            Err(error) => return self.fail(SourceFailure::Store(error)),
+        };
+        let checksums = Checksums::of(&bytes);
+        if bytes.len() as u64 == file.size_bytes && checksums != file.checksums() {
+            return self.refuse_whole(file, checksums, sinks);
+        }
+        let wanting = sinks.iter().filter(|sink| sink.wants(index));
+        join_all(wanting.map(|sink| sink.send(index, bytes.clone(), checksums))).await;
+    }
+
+    /// A file of one part whose bytes are wrong is not sent.
+    fn refuse_whole(&self, file: &ManifestFile, actual: Checksums, sinks: &[Sink<'_>]) {
+        if self.number > 0 {
+            return self.fail(SourceFailure::Differs {
+                file: file.clone(),
+                actual: actual.to_string(),
+            });
+        }
+        for sink in sinks {
+            sink.miss(self.mismatch(file, &actual.to_string()));
+        }
+    }
+
+    async fn read(&self, source: &ObjectInfo, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.reading.fetch_add(1, Ordering::Relaxed);
+        let _reading = Reading(&self.reading);
+        self.job.from.store.read(source, range, &self.stop).await
+    }
+
+    fn mismatch(&self, file: &ManifestFile, actual: &str) -> PublishError {
+        PublishError::SourceMismatch {
+            store: self.job.from.store.name().to_owned(),
+            file: file.path.clone(),
+            expected: file.checksums().to_string(),
+            actual: actual.to_owned(),
+        }
+    }
+
+    fn fail(&self, failure: SourceFailure) {
+        let mut first = self
+            .source_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(failure);
+        self.stop.cancel();
+    }
+
+    /// What the source did ends up in every target that it kept from its version.
+    fn tell_source_failure(&self, targets: &[&Target<'_>]) {
+        let mut failure = self
+            .source_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(failure) = failure.take() else {
+            return;
+        };
+        for target in targets {
+            let error = match &failure {
+                SourceFailure::Store(error) => error.clone().into(),
+                SourceFailure::Differs { file, actual } => self.mismatch(file, actual),
+            };
+            let mut state = target.state();
+            let was_stopped = match &*state {
+                State::Open(_) => true,
+                State::Failed(error) => error.class() == ErrorClass::Cancelled,
+                State::Done => false,
+            };
+            if was_stopped {
+                *state = if may_pass(error.class()) && !self.job.cancel.is_cancelled() {
+                    State::Open(Some(error))
+                } else {
+                    State::Failed(error)
+                };
+            }
+        }
+    }
+}

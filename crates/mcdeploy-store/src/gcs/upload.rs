@@ -1,0 +1,403 @@
+//! Writing to Google Cloud Storage: one request, or part objects that are composed.
+//!
+//! The SDK has no parallel upload of one object and no session that outlives a process.
+//! So parts are objects of their own below [`PARTS_PREFIX`], outside the listing of any
+//! version, in a directory named after key and content: whoever uploads the same content
+//! to the same key finds them.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use mcdeploy_api::Sha256Digest;
+use reqwest::Method;
+use tokio_util::sync::CancellationToken;
+
+use super::{Gcs, ObjectResource, parse};
+use crate::{
+    Cause, Checksums, Crc32c, Crc64Nvme, HeldPart, ObjectKey, Resume, Store as _, StoreError,
+    StoredChecksums, Upload,
+    key::PARTS_PREFIX,
+    request::Request,
+    store::{Slot, Tally, is_pointless, part_bytes},
+};
+
+/// Most objects that one request composes.
+/// Source: <https://cloud.google.com/storage/docs/composite-objects> (2026-11-23).
+const MAX_SOURCES: usize = 32;
+/// Part objects that are composed, or deleted, at once.
+const AT_ONCE: usize = 8;
+
+pub(super) async fn begin(
+    store: Gcs,
+    key: ObjectKey,
+    content: Checksums,
+    resume: Resume,
+    cancel: &CancellationToken,
+) -> Result<Box<dyn Upload>, StoreError> {
+    let part_bytes = part_bytes(content.size_bytes);
+    if content.size_bytes <= part_bytes {
+        return Ok(Box::new(Single {
+            store,
+            key,
+            content,
+            part_bytes,
+            bytes: Slot::default(),
+        }));
+    }
+    let directory = directory(&key, &content);
+    let tally = Tally::new(&content, part_bytes);
+    if resume == Resume::IfThere {
+        for object in store.list(&format!("{directory}/"), cancel).await? {
+            let name = object
+                .key
+                .strip_prefix(&directory)
+                .and_then(PartName::parse);
+            let Some(PartName { index, crc64nvme }) = name else {
+                continue;
+            };
+            let checksums = StoredChecksums {
+                crc64nvme: Some(crc64nvme),
+                ..object.checksums
+            };
+            let part = HeldPart {
+                size_bytes: object.size_bytes,
+                checksums,
+            };
+            if let (Some(_), Ok(object)) = (object.checksums.crc32c, object.object()) {
+                tally.adopt(index, part, (object.key, object.pin));
+            }
+        }
+    }
+    Ok(Box::new(Parts {
+        store,
+        key,
+        content,
+        part_bytes,
+        directory,
+        tally,
+    }))
+}
+
+/// Where the parts of this content of this key are.
+fn directory(key: &ObjectKey, content: &Checksums) -> String {
+    let identity = Sha256Digest::of(format!("{key}\n{content}"));
+    format!("{PARTS_PREFIX}{}", identity.short(32))
+}
+
+/// What a part object's name says.
+#[derive(Debug, PartialEq, Eq)]
+struct PartName {
+    index: u32,
+    crc64nvme: Crc64Nvme,
+}
+
+impl PartName {
+    fn text(&self) -> String {
+        let Self { index, crc64nvme } = self;
+        format!("/{index:06}-{crc64nvme}")
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (index, crc) = text.strip_prefix('/')?.split_once('-')?;
+        let parsed = Self {
+            index: index.parse().ok()?,
+            crc64nvme: Crc64Nvme::from_hex(crc)?,
+        };
+        (parsed.text() == text).then_some(parsed)
+    }
+}
+
+impl Gcs {
+    /// Creates an object in one request. Gives its generation.
+    async fn put(&self, key: &ObjectKey, bytes: Bytes, crc32c: Crc32c) -> Result<String, Cause> {
+        let write = self
+            .data
+            .write_object(self.bucket_path(), key.as_str(), bytes)
+            .set_if_generation_match(0_i64)
+            .with_known_crc32c(crc32c.0)
+            // Whatever the length: a resumable upload takes a request more.
+            .with_resumable_upload_threshold(usize::MAX)
+            .send_buffered();
+        let object = Box::pin(write).await.map_err(|error| self.cause(&error))?;
+        Ok(object.generation.to_string())
+    }
+
+    /// Makes one object of up to [`MAX_SOURCES`], if nobody was first.
+    async fn compose(&self, sources: &[Part], to: &ObjectKey) -> Result<ObjectResource, Cause> {
+        let mut url = self.url(Some(to))?;
+        url.path_segments_mut()
+            .map_err(|()| Cause::Configuration {
+                detail: "the endpoint is not a base URL".to_owned(),
+            })?
+            .push("compose");
+        url.query_pairs_mut().append_pair("ifGenerationMatch", "0");
+        let sources: Vec<_> = sources
+            .iter()
+            .map(|(key, generation)| {
+                serde_json::json!({
+                    "name": key.as_str(),
+                    "objectPreconditions": { "ifGenerationMatch": generation },
+                })
+            })
+            .collect();
+        let body =
+            serde_json::json!({ "kind": "storage#composeRequest", "sourceObjects": sources });
+        match self
+            .control(Method::POST, url, body.to_string().into())
+            .await
+        {
+            Ok(answer) => parse(&answer),
+            // A part is gone: somebody else made the object of it, or swept it.
+            Err(Cause::NotFound) => Err(Cause::Changed),
+            Err(other) => Err(other),
+        }
+    }
+}
+
+/// One small object, sent when it is completed.
+struct Single {
+    store: Gcs,
+    key: ObjectKey,
+    content: Checksums,
+    part_bytes: u64,
+    bytes: Slot,
+}
+
+#[async_trait]
+impl Upload for Single {
+    fn part_bytes(&self) -> u64 {
+        self.part_bytes
+    }
+
+    fn held(&self) -> BTreeMap<u32, HeldPart> {
+        BTreeMap::new()
+    }
+
+    async fn part(
+        &self,
+        _index: u32,
+        bytes: Bytes,
+        _checksums: Checksums,
+        _cancel: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        self.bytes.put(bytes);
+        Ok(())
+    }
+
+    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
+        let Self {
+            store,
+            key,
+            content,
+            bytes,
+            ..
+        } = self.as_ref();
+        let request = Request::new("write", key.as_str())
+            .bytes(content.size_bytes)
+            .commit();
+        let attempt = || store.put(key, bytes.get(), content.crc32c);
+        store.requester.send(request, cancel, attempt).await?;
+        Ok(())
+    }
+
+    async fn abort(self: Box<Self>) {}
+}
+
+/// Key and generation of a part object.
+type Part = (ObjectKey, String);
+
+/// Part objects on their way to one.
+struct Parts {
+    store: Gcs,
+    key: ObjectKey,
+    content: Checksums,
+    part_bytes: u64,
+    directory: String,
+    tally: Tally<Part>,
+}
+
+impl Parts {
+    fn error(&self, cause: Cause) -> StoreError {
+        let key = Some(self.key.as_str());
+        self.store.requester.error("write", key, cause)
+    }
+
+    fn own_key(&self, name: &str) -> Result<ObjectKey, StoreError> {
+        let key = ObjectKey::new(format!("{}{name}", self.directory));
+        key.map_err(|cause| self.error(Cause::InvalidKey(cause)))
+    }
+
+    /// Composes parts into fewer, until one request can make the object.
+    async fn gather(
+        &self,
+        parts: Vec<Part>,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Part>, StoreError> {
+        let (mut parts, mut level) = (parts, 1);
+        while parts.len() > MAX_SOURCES {
+            let mut groups = vec![];
+            for (n, group) in parts.chunks(MAX_SOURCES).enumerate() {
+                groups.push(self.group(level, n, group, cancel));
+            }
+            let made = stream::iter(groups).buffered(AT_ONCE);
+            parts = made.try_collect().await?;
+            level += 1;
+        }
+        Ok(parts)
+    }
+
+    async fn group(
+        &self,
+        level: u32,
+        n: usize,
+        group: &[Part],
+        cancel: &CancellationToken,
+    ) -> Result<Part, StoreError> {
+        let key = self.own_key(&format!("/level{level}-{n:06}"))?;
+        // One that an earlier run made may be of other parts.
+        match self.store.head(&key, cancel).await {
+            Ok(old) => self.store.delete(&old, cancel).await?,
+            Err(error) if matches!(error.cause, Cause::NotFound) => {}
+            Err(error) => return Err(error),
+        }
+        let request = Request::new("gather parts of", self.key.as_str());
+        let attempt = || self.store.compose(group, &key);
+        let made = self.store.requester.send(request, cancel, attempt).await?;
+        Ok((key, made.generation.unwrap_or_default()))
+    }
+
+    /// Composes the parts, checked, into the object.
+    async fn commit(&self, cancel: &CancellationToken) -> Result<(), StoreError> {
+        let parts = self.tally.finish().map_err(|cause| self.error(cause))?;
+        let parts = self.gather(parts, cancel).await?;
+        // Not every server knows a condition on this request.
+        match self.store.head(&self.key, cancel).await {
+            Ok(_) => return Err(self.error(Cause::AlreadyExists)),
+            Err(error) if matches!(error.cause, Cause::NotFound) => {}
+            Err(error) => return Err(error),
+        }
+        let request = Request::new("write", self.key.as_str()).commit();
+        let attempt = || self.store.compose(&parts, &self.key);
+        let made = self.store.requester.send(request, cancel, attempt).await?;
+        if made.size_bytes() != self.content.size_bytes
+            || !made.checksums().agree_with(&self.content)
+        {
+            let generation = made.generation.clone().unwrap_or_default();
+            let attempt = || self.store.remove(&self.key, &generation);
+            self.store.requester.send(request, cancel, attempt).await?;
+            return Err(self.error(Cause::ChecksumMismatch {
+                expected: self.content.to_string(),
+                actual: format!("{} bytes {}", made.size_bytes(), made.checksums()),
+            }));
+        }
+        Ok(())
+    }
+
+    /// Deletes what the upload took. Never fails: what stays is swept.
+    async fn clean_up(&self) {
+        let cancel = CancellationToken::new();
+        let prefix = format!("{}/", self.directory);
+        let outcome = async {
+            let objects = self.store.list(&prefix, &cancel).await?;
+            let mut deletes = vec![];
+            for object in objects.iter().filter_map(|object| object.object().ok()) {
+                let request = Request::new("delete parts of", self.key.as_str());
+                let (store, cancel) = (&self.store, &cancel);
+                deletes.push(async move {
+                    let attempt = || store.remove(&object.key, &object.pin);
+                    store.requester.send(request, cancel, attempt).await
+                });
+            }
+            let deletes = stream::iter(deletes).buffer_unordered(AT_ONCE);
+            deletes.try_collect::<()>().await
+        };
+        if let Err(error) = outcome.await {
+            tracing::warn!("parts of an upload stay: {error}");
+        }
+    }
+}
+
+#[async_trait]
+impl Upload for Parts {
+    fn part_bytes(&self) -> u64 {
+        self.part_bytes
+    }
+
+    fn held(&self) -> BTreeMap<u32, HeldPart> {
+        self.tally.held()
+    }
+
+    async fn part(
+        &self,
+        index: u32,
+        bytes: Bytes,
+        checksums: Checksums,
+        cancel: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let Checksums {
+            size_bytes,
+            crc64nvme,
+            crc32c,
+        } = checksums;
+        let key = self.own_key(&PartName { index, crc64nvme }.text())?;
+        let request = Request::new("write part of", self.key.as_str()).bytes(size_bytes);
+        let attempt = || async {
+            match self.store.put(&key, bytes.clone(), crc32c).await {
+                // Our own write whose answer was lost, or one of the same bytes.
+                Err(Cause::AlreadyExists) => {
+                    let there: ObjectResource = self.store.get(self.store.url(Some(&key))?).await?;
+                    if there.checksums().crc32c != Some(crc32c) {
+                        return Err(Cause::AlreadyExists);
+                    }
+                    Ok(there.generation.unwrap_or_default())
+                }
+                other => other,
+            }
+        };
+        let generation = self.store.requester.send(request, cancel, attempt).await?;
+        self.tally
+            .record(index, checksums.into(), (key, generation));
+        Ok(())
+    }
+
+    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
+        let outcome = self.commit(cancel).await;
+        if outcome.is_ok() || is_pointless(&outcome) {
+            self.clean_up().await;
+        }
+        outcome
+    }
+
+    async fn abort(self: Box<Self>) {
+        self.clean_up().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn part_names_sort_by_index_and_survive_a_round_trip() {
+        let crc64nvme = Crc64Nvme(0xab);
+        let name = PartName {
+            index: 42,
+            crc64nvme,
+        };
+        assert_eq!(name.text(), "/000042-00000000000000ab");
+        assert_eq!(PartName::parse(&name.text()), Some(name));
+        for other in ["/level1-000000", "/42-00000000000000ab", "", "/000042-xyz"] {
+            assert_eq!(PartName::parse(other), None);
+        }
+    }
+
+    #[test]
+    fn other_content_of_the_same_key_has_parts_of_its_own() {
+        let key = ObjectKey::new("a/b").unwrap();
+        let one = directory(&key, &Checksums::of(b"one"));
+        assert_ne!(one, directory(&key, &Checksums::of(b"two")));
+        assert_eq!(one.len(), PARTS_PREFIX.len() + 32);
+    }
+}
