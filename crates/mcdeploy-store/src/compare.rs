@@ -53,7 +53,8 @@ pub(crate) async fn compare(
     })
 }
 
-async fn read_checksums(
+/// Checksums of what is really there.
+pub(crate) async fn read_checksums(
     store: &dyn Store,
     object: &ObjectInfo,
     cancel: &CancellationToken,

@@ -9,6 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 /// Prefix of parts that are not yet objects; no model can have this name.
 pub(crate) const PARTS_PREFIX: &str = ".mcdeploy/parts/";
 
+/// Prefix of objects whose bytes are wrong, kept for whoever asks why.
+pub(crate) const QUARANTINE_PREFIX: &str = ".mcdeploy/quarantine/";
+
 /// Longest key in bytes; Amazon S3, Azure Blob and GCS all take 1024.
 const MAX_KEY_BYTES: usize = 1000;
 /// Longest name between two slashes in bytes; what Linux file systems take.

@@ -13,6 +13,7 @@
 //! | `limiter` | how many requests an endpoint gets at once |
 //! | `create`, `publish` | one small object; a version: claim, files, manifest |
 //! | `push`, `transfer`, `fetch`, `verify`, `check` | what callers ask for |
+//! | `scrub`, `repair`, `sweep` | find rot, replace it, free what was left behind |
 //!
 //! **Invariants:** no object is ever overwritten; a version is visible whole or not at
 //! all; memory is bounded by a few parts whatever the size of an object; no secret and no
@@ -40,9 +41,12 @@ mod open;
 mod progress;
 mod publish;
 mod push;
+mod repair;
 mod request;
 mod s3;
+mod scrub;
 mod store;
+mod sweep;
 mod transfer;
 mod verify;
 
@@ -59,7 +63,10 @@ pub use open::open;
 pub use progress::{OnProgress, Progress, Step};
 pub use publish::PublishError;
 pub use push::{PushError, Pushed, manifest_of, push_version};
+pub use repair::{RepairError, Repaired, quarantine_key, repair_replica};
+pub use scrub::{Finding, Rot, ScrubReport, scrub_replica};
 pub use store::{HeldPart, Leftover, ListedObject, ObjectInfo, Resume, Store, Upload, part_bytes};
+pub use sweep::{Swept, sweep};
 pub use transfer::{
     Replicated, Replication, TransferError, Transferred, copy_version, replicate_version,
     transfer_version,

@@ -124,12 +124,16 @@ impl S3 {
                     // Two writers at once: look who was first.
                     (409, _) => Cause::OutcomeUnknown { detail },
                     (416, _) => Cause::Changed,
-                    (400, "BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch") => {
-                        Cause::ChecksumMismatch {
-                            expected: "the checksum that was sent".to_owned(),
-                            actual: detail,
-                        }
-                    }
+                    (
+                        400,
+                        "BadDigest"
+                        | "InvalidDigest"
+                        | "XAmzContentChecksumMismatch"
+                        | "XAmzContentSHA256Mismatch",
+                    ) => Cause::ChecksumMismatch {
+                        expected: "the checksum that was sent".to_owned(),
+                        actual: detail,
+                    },
                     (_, "SlowDown") => cause_of_status(503, detail, None),
                     _ => cause_of_status(status, detail, raw.headers().get("retry-after")),
                 }

@@ -1,0 +1,170 @@
+//! Frees what uploads left behind: multiparts, part objects, partial files, claims.
+//!
+//! Ages are by the store's own clock on both sides, so a wrong clock here does no harm:
+//! "now" is the time that the store gives to an object that is written for this purpose.
+
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher as _, RandomState},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Cause, ListedObject, ObjectKey, Store, StoreError,
+    create::{CreateError, create_bytes},
+    key::PARTS_PREFIX,
+    manifest::CLAIM_FILE,
+};
+
+/// What a sweep freed, or would free.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Keys that unfinished uploads were for; partial files have their directory here.
+    pub uploads: Vec<String>,
+    /// Part objects.
+    pub part_objects: Vec<String>,
+    /// Claims of pushes that ended, or never will.
+    pub claims: Vec<String>,
+    /// Bytes of the part objects; stores do not say it of the rest.
+    pub bytes: u64,
+}
+
+/// Frees what nobody has touched for `older_than`; with `dry_run` only says what it would.
+///
+/// An upload that is still under way after that time is lost, so the time must be longer
+/// than the longest transfer: a week is what Azure itself waits. A version whose claim goes
+/// may be pushed with other bytes.
+///
+/// # Errors
+/// A store that does not answer, refuses, or does not tell when objects were written.
+pub async fn sweep(
+    store: &dyn Store,
+    older_than: Duration,
+    dry_run: bool,
+    cancel: &CancellationToken,
+) -> Result<Swept, StoreError> {
+    let now_s = store_clock(store, cancel).await?;
+    let age_s = i64::try_from(older_than.as_secs()).unwrap_or(i64::MAX);
+    let is_old = |at: Option<i64>| at.is_some_and(|at| now_s.saturating_sub(at) > age_s);
+    let mut swept = Swept::default();
+    for leftover in store.leftovers(cancel).await? {
+        if is_old(leftover.began_s) {
+            if !dry_run {
+                store.discard(&leftover, cancel).await?;
+            }
+            swept.uploads.push(leftover.key);
+        }
+    }
+    let listed = store.list("", cancel).await?;
+    let parts = old_parts(&listed, is_old);
+    swept.bytes = parts.iter().map(|part| part.size_bytes).sum();
+    let claims = old_claims(&listed, is_old);
+    for object in parts.iter().chain(&claims) {
+        // A key that we refuse is none of ours.
+        if let (false, Ok(object)) = (dry_run, object.object()) {
+            store.delete(&object, cancel).await?;
+        }
+    }
+    let keys = |objects: Vec<&ListedObject>| objects.iter().map(|o| o.key.clone()).collect();
+    swept.part_objects = keys(parts);
+    swept.claims = keys(claims);
+    Ok(swept)
+}
+
+/// Part objects of uploads none of whose parts is young.
+fn old_parts(listed: &[ListedObject], is_old: impl Fn(Option<i64>) -> bool) -> Vec<&ListedObject> {
+    let mut uploads: BTreeMap<&str, Vec<&ListedObject>> = BTreeMap::new();
+    for object in listed {
+        let name = object.key.strip_prefix(PARTS_PREFIX);
+        if let Some((upload, _)) = name.and_then(|name| name.split_once('/')) {
+            uploads.entry(upload).or_default().push(object);
+        }
+    }
+    let old = uploads
+        .into_values()
+        .filter(|parts| parts.iter().all(|part| is_old(part.modified_s)));
+    old.flatten().collect()
+}
+
+/// Old claims: of pushes that were given up, or whose last request was lost.
+fn old_claims(listed: &[ListedObject], is_old: impl Fn(Option<i64>) -> bool) -> Vec<&ListedObject> {
+    let claims = listed
+        .iter()
+        .filter(|object| object.key.rsplit('/').next() == Some(CLAIM_FILE));
+    claims.filter(|object| is_old(object.modified_s)).collect()
+}
+
+/// The time by the store's clock, in seconds since 1970.
+async fn store_clock(store: &dyn Store, cancel: &CancellationToken) -> Result<i64, StoreError> {
+    // A hasher with random keys makes a name that no other sweep has.
+    let name = format!(".mcdeploy/clock-{:016x}", RandomState::new().hash_one(0));
+    let error = |cause| StoreError {
+        store: store.name().to_owned(),
+        location: store.location().into(),
+        operation: "ask the time of",
+        key: Some(name.as_str().into()),
+        cause,
+    };
+    let key = ObjectKey::new(name.as_str()).map_err(|e| error(Cause::InvalidKey(e)))?;
+    let bytes = Bytes::from_static(b"what time is it\n");
+    match create_bytes(store, &key, &bytes, cancel).await {
+        Ok(_) => {}
+        Err(CreateError::Store(error)) => return Err(error),
+        Err(CreateError::Taken { .. }) => return Err(error(Cause::AlreadyExists)),
+    }
+    let listed = store.list(&name, cancel).await?;
+    let marker = listed.into_iter().find(|object| object.key == name);
+    let marker = marker.ok_or_else(|| error(Cause::NotFound))?;
+    if let Ok(object) = marker.object() {
+        store.delete(&object, cancel).await?;
+    }
+    marker.modified_s.ok_or_else(|| {
+        error(Cause::Refused {
+            detail: "the store does not tell when objects were written".to_owned(),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(key: &str, modified_s: i64) -> ListedObject {
+        ListedObject {
+            key: key.to_owned(),
+            size_bytes: 1,
+            pin: String::new(),
+            checksums: crate::StoredChecksums::default(),
+            modified_s: Some(modified_s),
+        }
+    }
+
+    #[test]
+    fn only_uploads_without_any_young_part_and_old_claims_go() {
+        let listed = [
+            object(".mcdeploy/parts/aa/000000-0", 10),
+            object(".mcdeploy/parts/aa/000001-0", 99),
+            object(".mcdeploy/parts/bb/000000-0", 10),
+            object(".mcdeploy/quarantine/m/v/f/0", 10),
+            object("m/v1/mcdeploy-push.json", 10),
+            object("m/v2/mcdeploy-push.json", 99),
+            object("m/v1/model.onnx", 10),
+        ];
+        let is_old = |at: Option<i64>| at.is_some_and(|at| at < 50);
+        let keys = |objects: Vec<&ListedObject>| {
+            let keys = objects.iter().map(|object| object.key.clone());
+            keys.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            keys(old_parts(&listed, is_old)),
+            [".mcdeploy/parts/bb/000000-0"]
+        );
+        assert_eq!(
+            keys(old_claims(&listed, is_old)),
+            ["m/v1/mcdeploy-push.json"]
+        );
+    }
+}
