@@ -188,6 +188,13 @@ impl Gcs {
 
     fn cause(&self, error: &google_cloud_storage::Error) -> Cause {
         let detail = self.requester.detail(error);
+        // The service has no code of its own for this 400.
+        if detail.contains("doesn't match calculated CRC32C") {
+            return Cause::ChecksumMismatch {
+                expected: "the checksum that was sent".to_owned(),
+                actual: detail,
+            };
+        }
         if let Some(status) = error.http_status_code() {
             let headers = error.http_headers();
             let retry_after = headers

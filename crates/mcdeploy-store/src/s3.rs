@@ -422,3 +422,29 @@ impl Store for S3 {
             .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+    use super::*;
+
+    #[test]
+    fn parts_tell_the_whole_where_each_has_a_checksum_that_combines() {
+        let part = |bytes: &[u8]| {
+            let crc = STANDARD.encode(Checksums::of(bytes).crc32c.0.to_be_bytes());
+            let size = i64::try_from(bytes.len()).ok();
+            let part = ObjectPart::builder().set_size(size);
+            part.checksum_crc32_c(crc)
+        };
+        let whole = combined(&[part(b"wei").build(), part(b"ghts").build()], 7);
+        let expected = Checksums::of(b"weights");
+        assert_eq!(whole.crc32c, Some(expected.crc32c));
+        assert_eq!(whole.crc64nvme, None);
+        let other = part(b"ghts").set_checksum_crc32_c(None);
+        let other = other.checksum_sha256("abc").build();
+        assert!(combined(&[part(b"wei").build(), other], 7).is_empty());
+        assert!(combined(&[part(b"wei").build()], 7).is_empty());
+        assert!(combined(&[], 7).is_empty());
+    }
+}

@@ -2,11 +2,7 @@
 //!
 //! A test of fault S1 is named `fault_s1_<behaviour>`, and so on.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "helpers of tests are tests too"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 mod at_rest;
 mod credentials;

@@ -57,7 +57,8 @@ impl Cloud {
     }
 
     pub(crate) async fn all() -> [Self; 3] {
-        let (aws, azure, gcp) = tokio::join!(Self::aws(), Self::azure(), Self::gcp());
+        let starts = async { tokio::join!(Self::aws(), Self::azure(), Self::gcp()) };
+        let (aws, azure, gcp) = Box::pin(starts).await;
         [aws, azure, gcp]
     }
 
