@@ -287,21 +287,30 @@ impl<'a> Publication<'a> {
     }
 }
 
+/// How often a small object may be replaced while it is being read: claims of many writers
+/// come and go.
+const REPLACEMENTS: u32 = 20;
+
 /// Reads an object of at most [`MAX_MANIFEST_BYTES`]; none when it is not there.
 pub(crate) async fn read_small(
     store: &dyn Store,
     key: &ObjectKey,
     cancel: &CancellationToken,
 ) -> Result<Option<(ObjectInfo, Bytes)>, StoreError> {
-    let object = match store.head(key, cancel).await {
-        Ok(object) => object,
-        Err(error) if error.class() == ErrorClass::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let end = object.size_bytes.min(MAX_MANIFEST_BYTES + 1);
-    match store.read(&object, 0..end, cancel).await {
-        Ok(bytes) => Ok(Some((object, bytes))),
-        Err(error) if error.class() == ErrorClass::NotFound => Ok(None),
-        Err(error) => Err(error),
+    let mut seen = 0;
+    loop {
+        seen += 1;
+        let object = match store.head(key, cancel).await {
+            Ok(object) => object,
+            Err(error) if error.class() == ErrorClass::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let end = object.size_bytes.min(MAX_MANIFEST_BYTES + 1);
+        match store.read(&object, 0..end, cancel).await {
+            Ok(bytes) => return Ok(Some((object, bytes))),
+            Err(error) if error.class() == ErrorClass::NotFound => return Ok(None),
+            Err(error) if seen < REPLACEMENTS && matches!(error.cause, Cause::Changed) => {}
+            Err(error) => return Err(error),
+        }
     }
 }

@@ -51,6 +51,8 @@ async fn fault_s7_an_outage_in_the_middle_converges_by_itself() {
     let options = TransferOptions {
         rounds: 6,
         pause: Duration::from_secs(1),
+        // It is the outage that this is about, and not the slowness.
+        hold_back: Duration::from_mins(1),
         ..options()
     };
     azure.proxy.set_bandwidth(Some(40 * MIB as u64));
