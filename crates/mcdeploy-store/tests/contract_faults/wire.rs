@@ -10,7 +10,7 @@ use std::{
 
 use mcdeploy_api::{ErrorClass, ReplicaState};
 use mcdeploy_sandbox::testing::Fault;
-use mcdeploy_store::open_directory;
+use mcdeploy_store::{TransferOptions, open_directory};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::world::{
@@ -40,7 +40,11 @@ async fn fault_s1_throttled_stores_get_their_parts_later() {
         });
     }
     let targets: Vec<_> = clouds.iter().map(|cloud| cloud.store.as_ref()).collect();
-    let done = replicate(source.as_ref(), &targets, ("v1", &digest), &options()).await;
+    let options = TransferOptions {
+        hold_back: Duration::from_mins(1),
+        ..options()
+    };
+    let done = replicate(source.as_ref(), &targets, ("v1", &digest), &options).await;
     for (target, cloud) in done.unwrap().targets.into_iter().zip(&clouds) {
         assert!(target.repeats >= 6, "{target:?}");
         assert!(target.outcome.unwrap());
