@@ -13,7 +13,7 @@ use mcdeploy_registry::SourceAddress;
 use mcdeploy_sandbox::SandboxArgs;
 
 pub(crate) use self::artifacts::{
-    ArtifactsCommand, LsArgs, PlanArgs, ReplicateArgs, RuleArgs, VerifyArgs,
+    ArtifactsCommand, GcArgs, LsArgs, PlanArgs, ReplicateArgs, RuleArgs, ScrubArgs, VerifyArgs,
 };
 use crate::{
     names::{ModelName, VersionRef, did_you_mean},
@@ -113,7 +113,7 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Upload a version of the model, with checksums, to a store
     Push(Box<PushArgs>),
-    /// Model versions in stores: list, verify, plan copies, copy
+    /// Model versions in stores: list, verify, plan copies, copy, scrub
     #[command(subcommand)]
     Artifacts(ArtifactsCommand),
     /// Bring a version to clouds, and wait until it serves there

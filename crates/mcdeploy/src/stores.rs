@@ -123,6 +123,18 @@ impl<'a> Stores<'a> {
         mcdeploy_store::open(&access).await.map_err(failed)
     }
 
+    /// Opens all of them: names with stores, in their order.
+    pub(crate) async fn open_all(
+        &self,
+        named: &[Named],
+    ) -> Result<Vec<(String, Arc<dyn Store>)>, Failure> {
+        let mut open = vec![];
+        for named in named {
+            open.push((named.name.clone(), self.open(named).await?));
+        }
+        Ok(open)
+    }
+
     /// The hub's member clusters, where transfers run; none when the hub was not asked.
     pub(crate) async fn places(&self) -> Result<Vec<Site>, Failure> {
         let Some(hub) = &self.hub else {

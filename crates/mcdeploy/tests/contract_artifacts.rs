@@ -244,7 +244,7 @@ async fn a_version_is_copied_to_other_clouds_and_to_disk_unless_that_costs_too_m
         .collect();
     let (code, stdout, stderr) = clouds.run(&capped);
     assert_eq!(code, 1, "{stdout}");
-    assert!(stderr.contains("no copy was made"), "{stderr}");
+    assert!(stderr.contains("may be spent"), "{stderr}");
     assert!(!disk.join("digits").exists());
     for state in ["Copied", "Unchanged"] {
         let (code, stdout, stderr) = clouds.run(&copy);
@@ -261,6 +261,63 @@ async fn a_version_is_copied_to_other_clouds_and_to_disk_unless_that_costs_too_m
     let other = format!("file://{}", disk.display());
     let (code, _, stderr) = clouds.push("v2", &other);
     assert_eq!(code, 6, "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rot_that_metadata_hides_is_found_by_reading_and_repaired_from_a_whole_copy() {
+    let clouds = Clouds::start().await;
+    let (s3, gcs) = (clouds.s3_url(), clouds.gcs_url());
+    clouds.push("v1", &s3);
+    clouds.push("v1", &gcs);
+    // The same length: the server answers its old checksum.
+    std::fs::write(clouds.s3.object_file("digits/v1/config.json"), b"!!").unwrap();
+    let (code, stdout, stderr) = clouds.run(&["artifacts", "verify", "digits:v1", &s3]);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let scrub = [
+        "artifacts",
+        "scrub",
+        "digits:v1",
+        &s3,
+        &gcs,
+        "--percent",
+        "100",
+    ];
+    let (code, stdout, stderr) = clouds.run(&scrub);
+    assert_eq!(code, 1, "{stdout}");
+    assert!(stdout.contains("config.json: expected 2 bytes"), "{stdout}");
+    assert!(stderr.contains("hint: --repair"), "{stderr}");
+    let repair: Vec<&str> = scrub.iter().copied().chain(["--repair"]).collect();
+    let (code, stdout, stderr) = clouds.run(&repair);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert!(stderr.contains("wrong bytes are kept as"), "{stderr}");
+    let (code, stdout, _) = clouds.run(&scrub);
+    assert_eq!(code, 0, "{stdout}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_unfinished_pushes_left_is_freed_only_when_old_and_asked_for() {
+    let clouds = Clouds::start().await;
+    let s3 = clouds.s3_url();
+    clouds.push("v1", &s3);
+    let claim = clouds.s3.object_file("digits/v2/mcdeploy-push.json");
+    std::fs::create_dir_all(claim.parent().unwrap()).unwrap();
+    std::fs::write(&claim, b"{}").unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(2200)).await;
+    let (code, stdout, stderr) = clouds.run(&["artifacts", "gc", &s3, "-o", "json"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(json(&stdout)["stores"][0]["claims"], serde_json::json!([]));
+    let old = ["artifacts", "gc", &s3, "--older-than", "1s", "-o", "json"];
+    let (code, stdout, stderr) = clouds.run(&old);
+    assert_eq!(code, 0, "{stderr}");
+    let claims = &json(&stdout)["stores"][0]["claims"];
+    assert_eq!(claims.as_array().unwrap().len(), 1, "{stdout}");
+    assert!(claim.exists(), "a dry run frees nothing");
+    let really: Vec<&str> = old.iter().copied().chain(["--yes"]).collect();
+    let (code, _, stderr) = clouds.run(&really);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(!claim.exists());
+    let (code, stdout, _) = clouds.run(&["artifacts", "verify", "digits:v1", &s3]);
+    assert_eq!(code, 0, "{stdout}");
 }
 
 const FLEET: [&str; 8] = [

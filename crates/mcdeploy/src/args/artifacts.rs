@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use clap::{Args, Subcommand};
+use jiff::SignedDuration;
 use mcdeploy_api::{Provider, Sha256Digest};
 use mcdeploy_plan::transfer::{Location, NanoUsd};
 
@@ -34,6 +35,10 @@ pub(crate) enum ArtifactsCommand {
     Plan(Box<PlanArgs>),
     /// Copy a version to other stores, from this machine
     Replicate(Box<ReplicateArgs>),
+    /// Read a share of a version's files, to find bytes that rotted
+    Scrub(ScrubArgs),
+    /// Free what uploads left behind that nobody finished
+    Gc(GcArgs),
 }
 
 /// Which stores there are.
@@ -169,6 +174,9 @@ pub(crate) struct ReplicateArgs {
     /// Where this machine is, for the price, such as aws/us-east-1 [default: on a line of one's own]
     #[arg(long, value_name = "PROVIDER/REGION", value_parser = parse_location)]
     pub(crate) here: Option<Location>,
+    /// Most bytes of parts in memory at once
+    #[arg(long, value_name = "BYTES", default_value = "256MiB")]
+    pub(crate) memory: Bytes,
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
     /// Output format
@@ -176,6 +184,76 @@ pub(crate) struct ReplicateArgs {
     pub(crate) output: ReportFormat,
     #[command(flatten)]
     pub(crate) project: ProjectArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// `artifacts scrub`
+#[derive(Args, Debug)]
+#[command(after_help = format!("Examples:
+  mcdeploy artifacts scrub v3
+  mcdeploy artifacts scrub digits:v3 aws gcp --percent 100
+  mcdeploy artifacts scrub digits:v3 aws gcp --repair
+
+A store's own checksums say what it once accepted; only reading shows what is there now.
+Every day another share of the files is read. --repair moves wrong files away and creates
+them from a named store whose copy is whole. Exit code 1 when something is wrong after.
+
+{STORES}"))]
+pub(crate) struct ScrubArgs {
+    /// Version to read: VERSION, or MODEL:VERSION
+    #[arg(value_name = "VERSION")]
+    pub(crate) version: VersionRef,
+    /// Stores to read [default: every ArtifactStore of the hub]
+    #[arg(value_name = "STORE")]
+    pub(crate) stores: Vec<StoreRef>,
+    /// Share of the files that is read, in percent
+    #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) percent: u8,
+    /// Which share: another number, other files [default: the number of the day]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u64>,
+    /// Replace what is wrong by a whole copy's files
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Digest that the manifest must have [default: that of the hub's ModelVersion, then
+    /// that of the first store's manifest]
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) digest: Option<Sha256Digest>,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: ReportFormat,
+    #[command(flatten)]
+    pub(crate) project: ProjectArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// `artifacts gc`
+#[derive(Args, Debug)]
+#[command(after_help = format!("Examples:
+  mcdeploy artifacts gc
+  mcdeploy artifacts gc aws --older-than 30d
+  mcdeploy artifacts gc s3://models --yes
+
+Without --yes it only says what it would free: unfinished uploads, parts of objects, and
+notes of pushes that were given up. Versions are never touched. Ages are by the store's
+own clock.
+
+{STORES}"))]
+pub(crate) struct GcArgs {
+    /// Stores to look into [default: every ArtifactStore of the hub]
+    #[arg(value_name = "STORE")]
+    pub(crate) stores: Vec<StoreRef>,
+    /// Free only what nobody touched for this long; longer than the longest copy takes
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = super::parse_lifetime)]
+    pub(crate) older_than: SignedDuration,
+    /// Free it, and not only say so
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: ReportFormat,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }

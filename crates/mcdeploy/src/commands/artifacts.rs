@@ -1,14 +1,19 @@
 //! `mcdeploy artifacts …`: versions in stores, with or without a hub.
 
+mod digest;
+mod gc;
 mod ls;
 mod plan;
 mod pricing;
 mod replicate;
+mod scrub;
 mod verify;
 
+pub(crate) use gc::gc;
 pub(crate) use ls::ls;
 pub(crate) use plan::plan;
 pub(crate) use replicate::replicate;
+pub(crate) use scrub::scrub;
 pub(crate) use verify::verify;
 
 use mcdeploy_api::ErrorClass;

@@ -52,6 +52,16 @@ pub(crate) async fn run(
         Command::Artifacts(ArtifactsCommand::Replicate(args)) => {
             Box::pin(artifacts::replicate(&args, environment, printer, cancel)).await
         }
+        Command::Artifacts(ArtifactsCommand::Scrub(args)) => {
+            unless(
+                cancel,
+                artifacts::scrub(&args, environment, printer, cancel),
+            )
+            .await
+        }
+        Command::Artifacts(ArtifactsCommand::Gc(args)) => {
+            unless(cancel, artifacts::gc(&args, environment, printer, cancel)).await
+        }
         Command::Rollout(args) => {
             Box::pin(rollout::rollout(&args, environment, printer, cancel)).await
         }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use mcdeploy_api::ErrorClass;
 use mcdeploy_plan::transfer::{Bill, PriceBook, Request, Tree, plan};
-use mcdeploy_store::{Progress, PublishError, Store, TransferError, Transferred, copy_version};
+use mcdeploy_store::{
+    Progress, PublishError, Replicated, Replication, Store, TargetOutcome, TransferError,
+    TransferOptions, replicate_version,
+};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -23,12 +26,6 @@ use crate::{
     table::Table,
 };
 
-/// One target's outcome.
-struct Row {
-    store: String,
-    outcome: Result<Transferred, TransferError>,
-}
-
 /// Prices the copies, and makes them when that keeps to the rules.
 pub(crate) async fn replicate(
     args: &ReplicateArgs,
@@ -46,25 +43,26 @@ pub(crate) async fn replicate(
     let subject = subject(version, &stores, &holders, cancel).await?;
     let mut open = vec![];
     for target in &targets {
-        open.push((target.name.clone(), stores.open(target).await?));
+        open.push(stores.open(target).await?);
     }
-    let (source, bill) = price(args, &book, &subject, (&holders, &targets))?;
+    let (source, tree) = price(args, &book, &subject, (&holders, &targets))?;
     let Subject { model, version, .. } = &subject;
     printer.notice(format!(
         "copying {model} {version}, {}, from {} to {} stores: {}",
         size(subject.size_bytes),
         subject.sources[source].location(),
         open.len(),
-        shown(&bill)
+        shown(&tree.bill)
     ));
-    let mut rows = vec![];
-    for (store, target) in open {
-        let outcome = copy(&subject, source, &target, printer, cancel).await;
-        rows.push(Row { store, outcome });
-    }
-    let data = report(&subject, &bill, &rows);
-    print(args.output, printer, &data, || table(&rows))?;
-    end(&rows)
+    let options = TransferOptions {
+        buffer_bytes: args.memory.0,
+        ..TransferOptions::default()
+    };
+    let work = copy(&subject, source, &open, &options, printer, cancel);
+    let copied = Box::pin(work).await.map_err(|error| failure(&error))?;
+    let data = report(&subject, &tree.bill, &copied);
+    print(args.output, printer, &data, || table(&copied))?;
+    end(&copied)
 }
 
 /// Which holder is read, and what all copies together cost.
@@ -73,32 +71,19 @@ fn price(
     book: &PriceBook,
     subject: &Subject,
     (holders, targets): (&[Named], &[Named]),
-) -> Result<(usize, Bill), Failure> {
+) -> Result<(usize, Tree), Failure> {
     let request = Request {
         size_bytes: subject.size_bytes,
         largest_file_bytes: subject.largest_file_bytes,
+        // The bytes go through this machine whatever is cheapest, so that no target waits
+        // for another one: only holders are read.
         holders: sites(holders),
         targets: sites(targets),
         places: vec![this_machine(args.here.as_ref())],
         ..rules(&args.rules, book)?
     };
-    // Each target is read for by itself, which is what the star costs.
-    let unlimited = Request {
-        budget: None,
-        ..request.clone()
-    };
-    let tree = plan(&unlimited, book).map_err(|refusal| refused(&refusal))?;
-    if let Some(budget) = request.budget
-        && (tree.star.usd > budget || tree.star.unknown_legs > 0)
-    {
-        let text = format!(
-            "no copy was made: it costs {}, and at most {budget} may be spent",
-            shown(&tree.star)
-        );
-        return Err(Failure::new(ExitStatus::Failed, text)
-            .hint("raise --max-cost, copy to fewer stores, or see `mcdeploy artifacts plan`"));
-    }
-    Ok((read_from(&tree, holders), tree.star))
+    let tree = plan(&request, book).map_err(|refusal| refused(&refusal))?;
+    Ok((read_from(&tree, holders), tree))
 }
 
 fn read_from(tree: &Tree, holders: &[Named]) -> usize {
@@ -117,30 +102,37 @@ fn shown(bill: &Bill) -> String {
 async fn copy(
     subject: &Subject,
     source: usize,
-    target: &Arc<dyn Store>,
+    targets: &[Arc<dyn Store>],
+    options: &TransferOptions,
     printer: &Printer,
     cancel: &CancellationToken,
-) -> Result<Transferred, TransferError> {
-    let Subject {
-        model,
-        version,
-        digest,
-        sources,
-        ..
-    } = subject;
+) -> Result<Replicated, TransferError> {
+    let targets: Vec<&dyn Store> = targets.iter().map(AsRef::as_ref).collect();
+    let request = Replication {
+        source: subject.sources[source].as_ref(),
+        targets: &targets,
+        model: &subject.model,
+        version: &subject.version,
+        digest: &subject.digest,
+    };
     let display = Display::new(printer);
     let show = |progress: &Progress| display.show(progress);
-    let stores = (sources[source].as_ref(), target.as_ref());
-    let work = copy_version(stores, model, version, digest, &show, cancel);
-    let outcome = Box::pin(work).await;
+    let outcome = replicate_version(&request, options, &show, cancel).await;
     display.end();
     outcome
 }
 
-fn report(subject: &Subject, bill: &Bill, rows: &[Row]) -> Value {
-    let item = |row: &Row| {
-        let (state, message) = state(row);
-        json!({"store": row.store, "state": state, "message": message})
+fn report(subject: &Subject, bill: &Bill, copied: &Replicated) -> Value {
+    let item = |target: &TargetOutcome| {
+        let (state, message) = state(target);
+        json!({
+            "store": target.store,
+            "state": state,
+            "sentBytes": target.sent_bytes,
+            "resumedBytes": target.resumed_bytes,
+            "repeatedRequests": target.repeats,
+            "message": message,
+        })
     };
     json!({
         "apiVersion": "cli.mcdeploy.dev/v1alpha1",
@@ -150,56 +142,62 @@ fn report(subject: &Subject, bill: &Bill, rows: &[Row]) -> Value {
         "manifestDigest": subject.digest,
         "sizeBytes": subject.size_bytes,
         "price": bill,
-        "targets": rows.iter().map(item).collect::<Vec<_>>(),
+        "targets": copied.targets.iter().map(item).collect::<Vec<_>>(),
     })
 }
 
-fn state(row: &Row) -> (&'static str, String) {
-    match &row.outcome {
-        Ok(done) if done.is_new => ("Copied", String::new()),
-        Ok(_) => ("Unchanged", String::new()),
+fn state(target: &TargetOutcome) -> (&'static str, String) {
+    match &target.outcome {
+        Ok(true) => ("Copied", String::new()),
+        Ok(false) => ("Unchanged", String::new()),
         Err(error) if error.class() == ErrorClass::Cancelled => ("Interrupted", String::new()),
         Err(error) => ("Failed", chain(error)),
     }
 }
 
-fn table(rows: &[Row]) -> String {
-    let mut table = Table::new(["STORE", "STATE", "FILES", "BYTES", "MESSAGE"]);
-    for row in rows {
-        let (state, message) = state(row);
-        let (files, bytes) = match &row.outcome {
-            Ok(done) => (done.files.to_string(), size(done.size_bytes)),
-            Err(_) => (String::new(), String::new()),
-        };
+fn table(copied: &Replicated) -> String {
+    let mut table = Table::new(["STORE", "STATE", "SENT", "RESUMED", "MESSAGE"]);
+    for target in &copied.targets {
+        let (state, message) = state(target);
         table.row(vec![
-            row.store.clone(),
+            target.store.clone(),
             state.to_owned(),
-            files,
-            bytes,
+            size(target.sent_bytes),
+            size(target.resumed_bytes),
             message,
         ]);
     }
     table.render()
 }
 
-fn end(rows: &[Row]) -> anyhow::Result<ExitStatus> {
-    let mut errors = rows.iter().filter_map(|row| row.outcome.as_ref().err());
-    let Some(first) = errors.next() else {
-        return Ok(ExitStatus::Success);
-    };
-    let conflict = matches!(first, TransferError::Publish(PublishError::Conflict { .. }));
-    let failure = match first.class() {
+/// The exit code is that of the first target that failed.
+fn end(copied: &Replicated) -> anyhow::Result<ExitStatus> {
+    let mut errors = copied.targets.iter();
+    match errors.find_map(|target| target.outcome.as_ref().err()) {
+        None => Ok(ExitStatus::Success),
+        Some(first) => Err(explained(first.class(), chain(first), is_conflict(first)).into()),
+    }
+}
+
+fn is_conflict(error: &PublishError) -> bool {
+    matches!(error, PublishError::Conflict { .. })
+}
+
+fn failure(error: &TransferError) -> Failure {
+    let conflict = matches!(error, TransferError::Publish(error) if is_conflict(error));
+    explained(error.class(), chain(error), conflict)
+}
+
+fn explained(class: ErrorClass, text: String, is_conflict: bool) -> Failure {
+    match class {
         ErrorClass::Cancelled => Failure::new(ExitStatus::Interrupted, "interrupted")
             .hint("no half version is visible; the same command again goes on"),
-        ErrorClass::Precondition if conflict => Failure::new(ExitStatus::Conflict, chain(first)),
-        ErrorClass::NotFound => Failure::new(ExitStatus::NotFound, chain(first)),
+        ErrorClass::Precondition if is_conflict => Failure::new(ExitStatus::Conflict, text),
+        ErrorClass::NotFound => Failure::new(ExitStatus::NotFound, text),
         ErrorClass::Transient | ErrorClass::Throttled | ErrorClass::Unknown => {
-            Failure::new(ExitStatus::Failed, chain(first))
+            Failure::new(ExitStatus::Failed, text)
                 .hint("the same command again goes on where this one ended")
         }
-        ErrorClass::Precondition | ErrorClass::Permanent => {
-            Failure::new(ExitStatus::Failed, chain(first))
-        }
-    };
-    Err(failure.into())
+        ErrorClass::Precondition | ErrorClass::Permanent => Failure::new(ExitStatus::Failed, text),
+    }
 }

@@ -1,22 +1,18 @@
 //! `mcdeploy artifacts verify`: every copy against one digest, from metadata.
 
-use std::sync::Arc;
-
 use futures::future::join_all;
-use kube::Api;
-use mcdeploy_api::{ModelVersion, ReplicaState, Sha256Digest, names::model_version_name};
-use mcdeploy_store::{ReplicaReport, Store, StoreError, find_manifest, verify_replica};
+use mcdeploy_api::ReplicaState;
+use mcdeploy_store::{ReplicaReport, StoreError, verify_replica};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{names, print, size, store_failure};
+use super::{digest::Wanted, names, print, size};
 use crate::{
     args::VerifyArgs,
     environment::Environment,
-    exit::{ExitStatus, Failure, chain},
+    exit::{ExitStatus, chain},
     printer::Printer,
-    settings,
-    stores::{Named, Stores},
+    stores::Stores,
     table::Table,
 };
 
@@ -37,19 +33,16 @@ pub(crate) async fn verify(
     let endpoint = args.store.endpoint.as_deref();
     let (stores, named) =
         Stores::find(&args.stores, &args.store.hub, endpoint, environment).await?;
-    let mut open = vec![];
-    for named in &named {
-        open.push((named, stores.open(named).await?));
-    }
-    let digest = match args.digest {
-        Some(digest) => digest,
-        None => match of_hub(args, &stores, &model, &version).await? {
-            Some(digest) => digest,
-            None => of_stores(&open, &model, &version, cancel).await?,
-        },
+    let open = stores.open_all(&named).await?;
+    let wanted = Wanted {
+        digest: args.digest,
+        project: &args.project,
+        model: &model,
+        version: &version,
     };
-    let looks = open.iter().map(async |(named, store)| Row {
-        store: named.name.clone(),
+    let digest = wanted.digest(&stores, &open, cancel).await?;
+    let looks = open.iter().map(async |(name, store)| Row {
+        store: name.clone(),
         outcome: verify_replica(store.as_ref(), &model, &version, &digest, cancel).await,
     });
     let rows = join_all(looks).await;
@@ -81,50 +74,6 @@ pub(crate) async fn verify(
     } else {
         Ok(ExitStatus::Failed)
     }
-}
-
-async fn of_hub(
-    args: &VerifyArgs,
-    stores: &Stores<'_>,
-    model: &str,
-    version: &str,
-) -> Result<Option<Sha256Digest>, Failure> {
-    let Some(hub) = stores.hub() else {
-        return Ok(None);
-    };
-    let found = settings::find_project(&args.project)?;
-    let namespace = settings::namespace(&args.project, found.as_ref(), hub);
-    let versions: Api<ModelVersion> = hub.namespaced(&namespace);
-    let object = hub
-        .get(&versions, &model_version_name(model, version))
-        .await?;
-    Ok(object.map(|object| object.spec.manifest_digest))
-}
-
-/// The digest of the first store that has a manifest of the version.
-async fn of_stores(
-    open: &[(&Named, Arc<dyn Store>)],
-    model: &str,
-    version: &str,
-    cancel: &CancellationToken,
-) -> Result<Sha256Digest, Failure> {
-    let mut first_error = None;
-    for (named, store) in open {
-        match find_manifest(store.as_ref(), model, version, cancel).await {
-            Ok(Some((_, digest))) => return Ok(digest),
-            Ok(None) => {}
-            Err(error) => {
-                let what = format!("read the manifest of {model} {version} in {}", named.name);
-                first_error.get_or_insert(store_failure(&what, &error));
-            }
-        }
-    }
-    let names: Vec<&str> = open.iter().map(|(named, _)| named.name.as_str()).collect();
-    let text = format!("{model} {version} has no manifest in {}", names.join(", "));
-    Err(first_error.unwrap_or_else(|| {
-        Failure::new(ExitStatus::NotFound, text)
-            .hint("`mcdeploy artifacts ls STORE` lists the versions that are there")
-    }))
 }
 
 fn item(row: &Row) -> Value {
