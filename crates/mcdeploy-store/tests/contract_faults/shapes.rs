@@ -47,7 +47,7 @@ async fn fault_s6_many_small_files_take_two_requests_each_and_a_repetition_none(
     small_files(1_000).await;
 }
 
-#[ignore = "takes a minute"]
+#[ignore = "takes more than five minutes on two busy cores"]
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_s6_ten_thousand_small_files_take_two_requests_each_and_a_repetition_none() {
     small_files(10_000).await;
