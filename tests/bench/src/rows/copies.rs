@@ -113,7 +113,9 @@ pub(crate) async fn wall(lab: &Lab, size: &Size) -> anyhow::Result<Row> {
             let fill = child::run(lab.replicate(version, Bucket::S3, &[from])?).await?;
             fill.expect_success("filling the source")?;
         }
-        let wall = pair(lab, size, from, to).await?;
+        // Every turn begins with an empty target, which must not be where the version is from.
+        let target = if to == Bucket::S3 { Bucket::Second } else { to };
+        let wall = pair(lab, size, from, target).await?;
         worst = worst.max(wall[0] / wall[1]);
         sums = [sums[0] + wall[0], sums[1] + wall[1]];
         pairs.push(json!({
