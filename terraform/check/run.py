@@ -7,6 +7,7 @@ requirements in the user's cache, once, and goes on in there.
     python3 terraform/check/run.py [--help]
 """
 
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -20,6 +21,20 @@ def cache_dir() -> pathlib.Path:
     """Where tools, schemas and environments are kept between runs."""
     base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return pathlib.Path(base) / "mcdeploy" / "terraform"
+
+
+def alone(cache: pathlib.Path) -> int:
+    """A lock on the cache, whose directories are emptied and filled again: kept until the process ends."""
+    cache.mkdir(parents=True, exist_ok=True)
+    lock = os.open(cache / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"terraform check: waiting for another run with {cache}", file=sys.stderr, flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    # The program that this one becomes goes on holding it; those that it starts do not get it.
+    os.set_inheritable(lock, True)
+    return lock
 
 
 def environment() -> pathlib.Path:
@@ -42,6 +57,7 @@ def environment() -> pathlib.Path:
 
 def main() -> int:
     """Goes on as the package tfcheck inside the environment."""
+    alone(cache_dir())
     try:
         python = environment()
     except subprocess.CalledProcessError as error:

@@ -360,7 +360,8 @@ pub(crate) struct ClustersAddArgs {
         conflicts_with_all = ["name", "provider", "region", "store", "ingress", "server", "member_context"]
     )]
     pub(crate) file: Option<PathBuf>,
-    /// Check the inventory, show what would be done, and do nothing; needs no hub
+    /// Check the inventory, show what would be done, and do nothing; a hub that answers is asked
+    /// what would change, and none is needed
     #[arg(long, requires = "file")]
     pub(crate) dry_run: bool,
     /// Kubeconfig of the member [default: KUBECONFIG, then ~/.kube/config]

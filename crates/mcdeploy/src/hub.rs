@@ -271,13 +271,13 @@ impl Hub {
             .await
     }
 
-    /// Whether [`Self::apply`] without force would be accepted now. Changes nothing.
+    /// What [`Self::apply`] without force would answer now. Changes nothing.
     pub(crate) async fn check_apply<K>(
         &self,
         api: &Api<K>,
         name: &str,
         object: &Value,
-    ) -> Result<(), HubError>
+    ) -> Result<K, HubError>
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
@@ -286,7 +286,6 @@ impl Hub {
         let patch = Patch::Apply(object);
         self.within(When::Reading, &what, || api.patch(name, &params, &patch))
             .await
-            .map(drop)
     }
 
     /// The values of a Secret in mcdeploy's own namespace.

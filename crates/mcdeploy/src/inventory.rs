@@ -1,25 +1,29 @@
 //! The inventory of a fleet, as Terraform writes it: parsed strictly and checked as a
 //! whole. Pure. Its schema is `docs/fleet-inventory.schema.json`.
 
+mod schema;
+mod strict;
+
 use std::collections::BTreeSet;
 
 use mcdeploy_api::{
-    API_VERSION, AksAccess, ArtifactStoreSpec, ClusterAccess, EksAccess, Empty, GkeAccess,
-    MemberClusterSpec, ObjectName, Provider, StoreAuth, StoreLocation, check_jurisdiction,
+    AksAccess, ArtifactStoreSpec, ClusterAccess, EksAccess, Empty, GkeAccess, MemberClusterSpec,
+    ObjectName, Provider, StoreAuth, StoreLocation, check_jurisdiction, jurisdictions,
 };
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Map, Value};
+use serde::Deserialize;
 
-/// What a fleet consists of.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What a fleet consists of. Header and unknown fields are the schema's to judge.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub(crate) struct Fleet {
     /// Become `MemberCluster`s.
     pub(crate) clusters: Vec<FleetCluster>,
     /// Become `ArtifactStore`s.
     pub(crate) stores: Vec<FleetStore>,
     /// Known, and not kept in the hub yet.
+    #[serde(default)]
     pub(crate) registries: Vec<FleetRegistry>,
     /// Known, and not kept in the hub yet.
+    #[serde(default)]
     pub(crate) zones: Vec<FleetZone>,
 }
 
@@ -189,28 +193,15 @@ impl FleetStore {
 /// # Errors
 /// Every problem found, each with the entry that it is about.
 pub(crate) fn parse(text: &str, known_stores: Option<&[String]>) -> Result<Fleet, Vec<String>> {
-    let value: Value =
-        serde_json::from_str(text).map_err(|error| vec![format!("it is no JSON: {error}")])?;
-    let Value::Object(mut fields) = value else {
-        return Err(vec!["it is no JSON object".to_owned()]);
-    };
-    let mut problems = vec![];
-    header(&mut fields, "apiVersion", API_VERSION, &mut problems);
-    header(&mut fields, "kind", "FleetInventory", &mut problems);
-    let fleet = Fleet {
-        clusters: list(&mut fields, "clusters", true, &mut problems),
-        stores: list(&mut fields, "stores", true, &mut problems),
-        registries: list(&mut fields, "registries", false, &mut problems),
-        zones: list(&mut fields, "zones", false, &mut problems),
-    };
-    for unknown in fields.keys() {
-        problems.push(format!(
-            "unknown field {unknown:?}: expected apiVersion, kind, clusters, stores, registries, zones"
-        ));
+    let wrong = |error: &dyn std::fmt::Display| vec![format!("it does not parse: {error}")];
+    let document = strict::parse(text).map_err(|error| wrong(&error))?;
+    let mut problems = schema::problems(&document);
+    if !problems.is_empty() {
+        return Err(problems);
     }
-    if problems.is_empty() {
-        check(&fleet, known_stores, &mut problems);
-    }
+    // What the schema takes, this takes: a difference is a mistake of ours.
+    let fleet = serde_json::from_value(document).map_err(|error| wrong(&error))?;
+    check(&fleet, known_stores, &mut problems);
     if problems.is_empty() {
         Ok(fleet)
     } else {
@@ -218,70 +209,59 @@ pub(crate) fn parse(text: &str, known_stores: Option<&[String]>) -> Result<Fleet
     }
 }
 
-fn header(fields: &mut Map<String, Value>, name: &str, wanted: &str, problems: &mut Vec<String>) {
-    match fields.remove(name) {
-        Some(Value::String(found)) if found == wanted => {}
-        Some(found) => problems.push(format!("{name} is {found}: expected {wanted:?}")),
-        None => problems.push(format!("{name} is missing: expected {wanted:?}")),
-    }
-}
-
-/// Parses entry by entry, so that one wrong entry hides no other.
-fn list<T: DeserializeOwned>(
-    fields: &mut Map<String, Value>,
-    name: &str,
-    required: bool,
-    problems: &mut Vec<String>,
-) -> Vec<T> {
-    let entries = match fields.remove(name) {
-        Some(Value::Array(entries)) => entries,
-        Some(_) => {
-            problems.push(format!("{name} is no list"));
-            return vec![];
-        }
-        None if required => {
-            problems.push(format!("{name} is missing"));
-            return vec![];
-        }
-        None => return vec![],
-    };
-    let mut parsed = vec![];
-    for (index, entry) in entries.into_iter().enumerate() {
-        let label = match entry.get("name").and_then(Value::as_str) {
-            Some(entry_name) => format!("{name}[{index}] ({entry_name})"),
-            None => format!("{name}[{index}]"),
-        };
-        match serde_json::from_value(entry) {
-            Ok(entry) => parsed.push(entry),
-            Err(error) => problems.push(format!("{label}: {error}")),
-        }
-    }
-    parsed
-}
-
 fn check(fleet: &Fleet, known_stores: Option<&[String]>, problems: &mut Vec<String>) {
-    let clusters = fleet.clusters.iter().map(|cluster| cluster.name.as_str());
-    names("clusters", clusters, problems);
-    let stores = fleet.stores.iter().map(|store| store.name.as_str());
-    names("stores", stores, problems);
-    for cluster in &fleet.clusters {
+    let Fleet {
+        clusters,
+        stores,
+        registries,
+        zones,
+    } = fleet;
+    names("clusters", clusters.iter().map(|one| &*one.name), problems);
+    names("stores", stores.iter().map(|one| &*one.name), problems);
+    names(
+        "registries",
+        registries.iter().map(|one| &*one.name),
+        problems,
+    );
+    names("zones", zones.iter().map(|one| &*one.name), problems);
+    for cluster in clusters {
         check_cluster(cluster, fleet, known_stores, problems);
     }
-    for store in &fleet.stores {
-        let what = format!("store {:?}", store.name);
-        let law = store.jurisdiction.as_deref();
-        jurisdiction(&what, store.provider, &store.region, law, problems);
-        let StoreLocation {
-            s3,
-            azure_blob,
-            gcs,
-        } = &store.location;
-        let kinds = [s3.is_some(), azure_blob.is_some(), gcs.is_some()];
-        if kinds.iter().filter(|&&set| set).count() != 1 {
-            problems.push(format!(
-                "{what}: set exactly one of s3, azureBlob, gcs in its location"
-            ));
-        }
+    for store in stores {
+        check_store(store, problems);
+    }
+    for registry in registries {
+        let what = format!("registry {:?}", registry.name);
+        place(&what, registry.provider, &registry.region, None, problems);
+    }
+}
+
+fn check_store(store: &FleetStore, problems: &mut Vec<String>) {
+    let what = format!("store {:?}", store.name);
+    let law = store.jurisdiction.as_deref();
+    place(&what, store.provider, &store.region, law, problems);
+    let StoreLocation {
+        s3,
+        azure_blob,
+        gcs,
+    } = &store.location;
+    // A server of one's own may speak each protocol; S3 is spoken by many.
+    let s3 = s3
+        .as_ref()
+        .map(|s3| ("s3", Provider::Aws, s3.endpoint.is_some()));
+    let blob = azure_blob
+        .as_ref()
+        .map(|_| ("azureBlob", Provider::Azure, false));
+    let gcs = gcs.as_ref().map(|_| ("gcs", Provider::Gcp, false));
+    if let Some((protocol, of, anywhere)) = s3.or(blob).or(gcs)
+        && store.provider != of
+        && store.provider != Provider::Onprem
+        && !anywhere
+    {
+        problems.push(format!(
+            "{what} is in {}, and its location is {protocol}, which is in {of}",
+            store.provider
+        ));
     }
 }
 
@@ -300,7 +280,7 @@ fn check_cluster(
         access,
     } = cluster;
     let what = format!("cluster {name:?}");
-    jurisdiction(&what, *provider, region, law.as_deref(), problems);
+    place(&what, *provider, region, law.as_deref(), problems);
     if access
         .provider()
         .is_some_and(|of_access| of_access != *provider)
@@ -326,35 +306,29 @@ fn check_cluster(
     }
 }
 
-/// Whose law is said to hold, against where the region is.
-fn jurisdiction(
+/// The region, and whose law is said to hold in it. Regions on premises are one's own.
+fn place(
     what: &str,
     provider: Provider,
     region: &str,
     law: Option<&str>,
     problems: &mut Vec<String>,
 ) {
-    if let Some(law) = law
+    if provider != Provider::Onprem && jurisdictions(provider, region).is_empty() {
+        problems.push(format!(
+            "{what}: {provider} has no region {region:?}: regions are spelled as in terraform/modules/regions.json"
+        ));
+    } else if let Some(law) = law
         && let Err(why) = check_jurisdiction(provider, region, law)
     {
         problems.push(format!("{what}: {why}"));
     }
 }
 
-/// Names of objects in the hub: well formed, no two alike.
+/// No two names are alike.
 fn names<'a>(what: &str, all: impl Iterator<Item = &'a str>, problems: &mut Vec<String>) {
     let mut seen = BTreeSet::new();
     for name in all {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        let fits = name.len() <= 40
-            && name.starts_with(plain)
-            && name.ends_with(plain)
-            && name.chars().all(|c| plain(c) || c == '-');
-        if !fits {
-            problems.push(format!(
-                "{what}: {name:?} is no name: expected 1 to 40 of a-z, 0-9 and \"-\""
-            ));
-        }
         if !seen.insert(name) {
             problems.push(format!("{what}: two entries are named {name:?}"));
         }

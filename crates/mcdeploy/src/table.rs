@@ -23,7 +23,7 @@ impl Table {
     /// Adds a row. Cells without text are shown as `-`.
     pub(crate) fn row(&mut self, cells: Vec<String>) {
         let shown = |cell: String| {
-            let line = cell.replace('\n', " ");
+            let line = printable(&cell.replace('\n', " "));
             if line.is_empty() {
                 "-".to_owned()
             } else {
@@ -51,6 +51,24 @@ impl Table {
     }
 }
 
+/// Text without characters that a terminal would obey (escape sequences, bells, changes
+/// of direction): they are written as Rust would write them.
+fn printable(text: &str) -> String {
+    let obeyed = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        if obeyed(c) {
+            printable.extend(c.escape_default());
+        } else {
+            printable.push(c);
+        }
+    }
+    printable
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +81,19 @@ mod tests {
         assert_eq!(
             table.render(),
             "NAME        READY\ndigits-v3   True\nd           -"
+        );
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_written_out() {
+        let mut table = Table::new(["NAME", "DETAIL"]);
+        table.row(vec![
+            "a\u{1b}[2J".into(),
+            "\u{7}é \"x\" \u{9b}1m\u{202e}".into(),
+        ]);
+        assert_eq!(
+            table.render(),
+            "NAME         DETAIL\na\\u{1b}[2J   \\u{7}é \"x\" \\u{9b}1m\\u{202e}"
         );
     }
 }

@@ -603,6 +603,8 @@ async fn an_inventory_is_added(world: &World) {
         world.run(&["clusters", "add", "-f", "fleet.json"])
     };
     let members: Api<MemberCluster> = Api::all(world.client.clone());
+    would_be_added(world, &fleet, ["create", "create"]);
+    assert!(members.get_opt("aws-3").await.unwrap().is_none());
     let ran = add(&fleet);
     ran.check(0, "");
     let told = "kept and not used by the hub yet";
@@ -616,6 +618,11 @@ async fn an_inventory_is_added(world: &World) {
     add(&fleet).check(0, "");
     let second = members.get("aws-3").await.unwrap();
     assert_eq!(second.resource_version(), first.resource_version());
+    would_be_added(world, &fleet, ["unchanged", "unchanged"]);
+    fleet["clusters"][0]["jurisdiction"] = json!("IE");
+    would_be_added(world, &fleet, ["unchanged", "change"]);
+    fleet["clusters"][0]["jurisdiction"] = json!("EU");
+    an_entry_that_the_hub_refuses_leaves_all_out(world).await;
     // A way in that works replaces one that does not yet, and is kept.
     let mut args = vec!["clusters", "add", "aws-3", "--provider", "aws"];
     args.extend(["--region", "eu-west-1", "--store", "aws-3"]);
@@ -630,6 +637,46 @@ async fn an_inventory_is_added(world: &World) {
         2,
         "cluster \"aws-3\": jurisdiction \"US\" contradicts region",
     );
+}
+
+/// Asks the hub what an inventory of one store and one cluster would do.
+fn would_be_added(world: &World, fleet: &Value, expected: [&str; 2]) {
+    std::fs::write(world.dir.path().join("fleet.json"), fleet.to_string()).unwrap();
+    let ran = world.run(&[
+        "clusters",
+        "add",
+        "-f",
+        "fleet.json",
+        "--dry-run",
+        "-o",
+        "json",
+    ]);
+    ran.check(0, "");
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let entries = report["entries"].as_array().unwrap();
+    let actions: Vec<_> = entries.iter().map(|entry| &entry["action"]).collect();
+    assert_eq!(actions, expected);
+}
+
+/// The provider of a store that is there is immutable, which only the hub knows.
+async fn an_entry_that_the_hub_refuses_leaves_all_out(world: &World) {
+    let store = |name: &str| {
+        json!({"name": name, "provider": "onprem", "region": "lab",
+            "location": {"s3": {"bucket": "models", "endpoint": "http://s3.lab"}},
+            "auth": {"ambient": {}}})
+    };
+    let fleet = json!({
+        "apiVersion": "mcdeploy.dev/v1alpha1", "kind": "FleetInventory", "clusters": [],
+        "stores": [store("lab-9"), store("aws-3")],
+    });
+    std::fs::write(world.dir.path().join("fleet.json"), fleet.to_string()).unwrap();
+    for more in [&[][..], &["--dry-run"][..]] {
+        let ran = world.run(&[&["clusters", "add", "-f", "fleet.json"], more].concat());
+        ran.check(1, "nothing was applied")
+            .check(1, "provider is immutable");
+    }
+    let stores: Api<ArtifactStore> = Api::all(world.client.clone());
+    assert!(stores.get_opt("lab-9").await.unwrap().is_none());
 }
 
 fn silent_hub_is_told_at_once(world: &World) {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfcheck import docs, hcl, policy, style
+from tfcheck import common, docs, hcl, policy, style
 from tfcheck.common import CheckFailed
 
 VARIABLE = 'variable "size" {\n%s\n}\n'
@@ -35,6 +35,19 @@ def test_versions_need_both_ends(module):
         'resource "azurerm_role_definition" "x" {\n permissions {\n data_actions = ["Microsoft.Storage/*"]\n }\n}',
         'resource "aws_iam_role_policy" "x" {\n policy = jsonencode({ Statement = [{ Action = ["s3:*"] }] })\n}',
         'resource "aws_iam_role_policy" "x" {\n policy = jsonencode({ Statement = [{ Resource = "*" }] })\n}',
+        'resource "aws_iam_role_policy" "x" {\n policy = jsonencode({ Statement = [{ Action = ["s3:Get*"] }] })\n}',
+        'resource "aws_iam_role_policy" "x" {\n policy = jsonencode({ Statement = [{ "Action" = "s3:*" }] })\n}',
+        'resource "aws_iam_role_policy" "x" {\n policy = jsonencode({ Statement = [{ Resource = concat(["*"], []) }] })\n}',
+        'resource "aws_iam_role_policy" "x" {\n policy = jsonencode({ Statement = [{ NotAction = ["s3:GetObject"] }] })\n}',
+        'resource "aws_iam_role_policy" "x" {\n policy = <<EOF\n{"Statement": [{"Action": "s3:*"}]}\nEOF\n}',
+        'locals {\n statements = [{ Action = ["kms:*"] }]\n}',
+        'data "aws_iam_policy_document" "x" {\n statement {\n actions = ["s3:Get*"]\n }\n}',
+        'data "aws_iam_policy_document" "x" {\n statement {\n not_actions = ["s3:GetObject"]\n }\n}',
+        'resource "azurerm_role_definition" "x" {\n permissions {\n actions = ["Microsoft.Network/virtualNetworks/*"]\n }\n}',
+        'resource "azurerm_role_assignment" "x" {\n role_definition_name = "Network Contributor"\n}',
+        'resource "azurerm_role_assignment" "x" {\n role_definition_name = "Owner"\n}',
+        'resource "google_project_iam_member" "x" {\n role = "roles/owner"\n}',
+        'resource "google_project_iam_member" "x" {\n role = "roles/storage.admin"\n}',
     ],
 )
 def test_stars_are_found(module, text):
@@ -45,6 +58,21 @@ def test_stars_are_found(module, text):
 def test_objects_of_one_bucket_are_no_star(module):
     path = module('resource "aws_iam_role_policy" "x" {\n policy = jsonencode({ Statement = [{ Action = ["s3:GetObject"], Resource = ["${var.arn}/*"] }] })\n}')
     assert style.star_findings(path, hcl.directory(path)) == []
+
+
+def test_refusing_plain_http_to_everybody_is_no_star(module):
+    path = module('resource "aws_s3_bucket_policy" "x" {\n policy = jsonencode({ Statement = [{ Effect = "Deny", Principal = "*", Action = ["s3:GetObject"], Resource = ["${var.arn}/*"] }] })\n}')
+    assert style.star_findings(path, hcl.directory(path)) == []
+
+
+def test_every_example_can_be_destroyed_as_the_readme_says():
+    for path in common.examples():
+        blocks = hcl.directory(path)
+        assert "deletion_protection" in hcl.labelled(blocks, "variable"), path
+        for name, body in hcl.labelled(blocks, "module").items():
+            variables = hcl.labelled(hcl.directory(path / body["source"]), "variable")
+            if "deletion_protection" in variables:
+                assert body.get("deletion_protection") == "${var.deletion_protection}", f"{path.name}: {name}"
 
 
 def test_broken_hcl_is_said_with_its_file(module):
@@ -67,6 +95,15 @@ def test_a_changed_variable_makes_its_readme_stale(monkeypatch, tmp_path):
     (path / "main.tf").write_text((path / "main.tf").read_text().replace('"one"', '"two"'))
     with pytest.raises(CheckFailed, match="stale"):
         docs.check()
+
+
+def test_examples_are_judged_like_modules(monkeypatch, tmp_path):
+    for name in ("modules", "examples"):
+        (tmp_path / name / "x").mkdir(parents=True)
+        (tmp_path / name / "x" / f"{name}.tf").write_text('resource "aws_s3_bucket" "x" {\n}\n')
+    monkeypatch.setattr(policy, "DIRECTORIES", [tmp_path / path.name for path in policy.DIRECTORIES])
+    found = "\n".join(policy.judge(policy.reports(), {}))
+    assert "/x/modules.tf:1" in found and "/x/examples.tf:1" in found
 
 
 def test_skips_need_a_reason_and_an_effect():

@@ -1,13 +1,15 @@
 """Runs the checks one after another and prints seconds for each."""
 
 import argparse
+import concurrent.futures
+import functools
 import os
 import pathlib
 import subprocess
 import sys
 import time
 
-from tfcheck import configurations, docs, inventory, pipelines, policy, providers, style
+from tfcheck import configurations, docs, inventory, pipelines, policy, providers, style, tags
 from tfcheck.common import CHECK, CheckFailed
 
 
@@ -25,6 +27,19 @@ def own_tests() -> None:
     say(done.stdout.strip().splitlines()[-1])
 
 
+def at_once(jobs: list) -> None:
+    """Runs all, side by side: most of their time is waiting for a registry or one core."""
+    with concurrent.futures.ThreadPoolExecutor(len(jobs)) as pool:
+        for done in [pool.submit(job) for job in jobs]:
+            done.result()
+
+
+def tools() -> None:
+    """Whatever is downloaded or built once."""
+    packages = [functools.partial(providers.unpacked, name, pin) for name, pin in providers.pins().items()]
+    at_once([policy.checkov, pipelines.actionlint, providers.schema_provider, *packages])
+
+
 class Checks:
     """The steps by name, in order; later ones use what earlier ones found."""
 
@@ -32,9 +47,11 @@ class Checks:
         self.arguments = arguments
         self.examples: dict[str, list[dict]] | None = None
         self.steps = {
+            "tools": tools,
             "fmt": configurations.fmt,
             "style": style.check,
             "docs": lambda: docs.check(arguments.write),
+            "tags": lambda: tags.check(say),
             "schemas": lambda: say(str(providers.prepared())),
             "test": self.test,
             "inventory": self.inventory,
@@ -71,7 +88,7 @@ class Checks:
 def main() -> int:
     """Exit code 0 when everything passed, 1 when something was found."""
     parser = argparse.ArgumentParser(prog="terraform/check/run.py", description=__doc__)
-    parser.add_argument("steps", nargs="*", metavar="STEP", help="fmt, style, docs, schemas, test, inventory, policy, pipelines, self; default all")
+    parser.add_argument("steps", nargs="*", metavar="STEP", help="tools, fmt, style, docs, tags, schemas, test, inventory, policy, pipelines, self; default all")
     parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4), help="directories tested at once")
     parser.add_argument("--mcdeploy", type=pathlib.Path, help="program that must take the examples' inventories (clusters add -f - --dry-run)")
     parser.add_argument("--write", action="store_true", help="with docs: write the READMEs instead of comparing them")

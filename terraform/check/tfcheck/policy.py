@@ -1,4 +1,4 @@
-"""checkov over the modules: no finding at all, and every skip with its reason beside it.
+"""checkov over modules and examples: no finding at all, and every skip with its reason beside it.
 
 Without an account checkov knows no severities, so every finding counts as a high one.
 """
@@ -9,7 +9,9 @@ import pathlib
 import re
 import sys
 
-from tfcheck.common import CHECK, CheckFailed, MODULES, TERRAFORM, cache_dir, run
+from tfcheck.common import CHECK, CheckFailed, EXAMPLES, MODULES, TERRAFORM, cache_dir, run
+
+DIRECTORIES = [MODULES, EXAMPLES]
 
 SKIP = re.compile(r"#\s*checkov:skip=(?P<id>[A-Z0-9_]+)(?::(?P<reason>.*))?")
 
@@ -30,12 +32,12 @@ def checkov() -> pathlib.Path:
 def declared_skips() -> dict[tuple[str, str], str]:
     """(file, check) > reason, of every skip written down."""
     found = {}
-    for file in sorted(MODULES.rglob("*.tf")):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            match = SKIP.search(line)
-            if match:
-                key = ("/" + str(file.relative_to(MODULES)), match["id"])
-                found[key] = (match["reason"] or "").strip()
+    for directory in DIRECTORIES:
+        for file in sorted(directory.rglob("*.tf")):
+            for match in map(SKIP.search, file.read_text(encoding="utf-8").splitlines()):
+                if match:
+                    key = ("/" + str(file.relative_to(directory)), match["id"])
+                    found[key] = (match["reason"] or "").strip()
     return found
 
 
@@ -58,20 +60,30 @@ def judge(reports: list[dict], declared: dict[tuple[str, str], str]) -> list[str
     return findings
 
 
-def check() -> None:
-    """Runs checkov and judges."""
+def reports() -> list[dict]:
+    """What checkov says of modules and examples."""
+    directories = [word for directory in DIRECTORIES for word in ("--directory", directory)]
     done = run(
-        [checkov(), "--directory", MODULES, "--framework", "terraform", "--compact",
+        [checkov(), *directories, "--framework", "terraform", "--compact",
          "--output", "json", "--download-external-modules", "false", "--skip-download"],
         cwd=TERRAFORM, timeout=280, ok=(0, 1),
     )
-    try:
-        report = json.loads(done.stdout)
-    except json.JSONDecodeError as error:
-        raise CheckFailed(f"checkov did not answer JSON: {error}\n{done.stderr}") from error
-    reports = report if isinstance(report, list) else [report]
-    if not any(one["summary"]["resource_count"] for one in reports):
-        raise CheckFailed("checkov found no resources: is the path right?")
-    findings = judge(reports, declared_skips())
+    found, rest = [], done.stdout.strip()
+    # One document for each directory.
+    while rest:
+        try:
+            report, end = json.JSONDecoder().raw_decode(rest)
+        except json.JSONDecodeError as error:
+            raise CheckFailed(f"checkov did not answer JSON: {error}\n{done.stderr}") from error
+        found += report if isinstance(report, list) else [report]
+        rest = rest[end:].lstrip()
+    if len(found) != len(DIRECTORIES) or not all(one["summary"]["resource_count"] for one in found):
+        raise CheckFailed("checkov found no resources in one of its directories: are the paths right?")
+    return found
+
+
+def check() -> None:
+    """Runs checkov and judges."""
+    findings = judge(reports(), declared_skips())
     if findings:
         raise CheckFailed("\n".join(findings))

@@ -8,7 +8,19 @@ from tfcheck.common import CheckFailed, TERRAFORM, examples, modules
 
 MODULE_FILES = ["main.tf", "variables.tf", "outputs.tf", "versions.tf", "README.md"]
 # Keys below which a list of rights is written, in resources of the three clouds.
-RIGHTS = {"actions", "data_actions", "permissions", "Action", "Resource", "resources"}
+ACTIONS = {"actions", "data_actions", "permissions", "Action"}
+RESOURCES = {"Resource", "resources"}
+# Everything but what is listed: new rights come by themselves.
+NEGATED = {"not_actions", "not_data_actions", "NotAction", "NotResource", "not_resources"}
+ROLES = {"role", "role_definition_name"}
+# Built-in roles that change whole services.
+BROAD = re.compile(r"^(Owner|.*Contributor|User Access Administrator|roles/(owner|editor|.*[aA]dmin))$")
+# Rights with a star within an expression or a text in JSON: s3:Get*, Microsoft.X/y/*, or alone.
+STARRED = re.compile(r'"(?:[A-Za-z0-9-]+:[A-Za-z]*\*[A-Za-z*]*|Microsoft\.[\w./]*\*[\w./*]*|\*)"')
+# Anybody as the principal is no right: a policy that refuses plain HTTP names everybody.
+ANYBODY = re.compile(r'"?(?:Principal|AWS)"?\s*[=:]\s*"\*"')
+# Texts that are compared, not granted.
+COMPARED = {"validation", "precondition", "postcondition", "description"}
 RANGE = re.compile(r"^>= [0-9.]+, < [0-9.]+$")
 
 
@@ -53,18 +65,22 @@ def version_findings(path: pathlib.Path, blocks: dict) -> list[str]:
 
 
 def star_findings(path: pathlib.Path, tree, key: str = "") -> list[str]:
-    """No `*` among actions and permissions, and no resource that is `*` alone."""
+    """No `*` in actions and permissions, no resource that is `*` alone, no right by exclusion, no broad role."""
     if isinstance(tree, dict):
-        return [f for name, inner in tree.items() for f in star_findings(path, inner, name)]
+        found = [f"{path}: {name}: everything but a list: name the rights" for name in tree if name in NEGATED and tree[name] not in ([], None)]
+        return found + [f for name, inner in tree.items() if name not in COMPARED for f in star_findings(path, inner, name)]
     if isinstance(tree, list):
         return [f for inner in tree for f in star_findings(path, inner, key)]
     if not isinstance(tree, str):
         return []
-    if key in RIGHTS and (tree == "*" or re.fullmatch(r"[A-Za-z0-9-]+:\*", tree) or re.fullmatch(r"[\w.]+/\*", tree)):
+    if (key in ACTIONS and "*" in tree and not tree.startswith("${")) or (key in RESOURCES and tree == "*"):
         return [f"{path}: {key}: {tree!r}: name the rights"]
-    # Policies that are written as an expression: their strings stay quoted in it.
-    star = re.search(r'(?:Action|Resource)\s*=\s*(?:"\*"|\[[^\]]*"(?:\*|[a-z0-9-]+:\*)")', tree)
-    return [f"{path}: {star.group(0)}: name the rights"] if star else []
+    if key in ROLES and BROAD.match(tree):
+        return [f"{path}: {key}: {tree!r}: changes more than is needed: make a role of named rights"]
+    # Policies that are written as an expression or as text: their strings stay quoted in it.
+    text = ANYBODY.sub("", tree.replace('\\"', '"'))
+    found = STARRED.search(text) or re.search(r'"?\b(?:NotAction|NotResource)\b"?\s*[=:]', text)
+    return [f"{path}: {found.group(0)}: name the rights"] if found else []
 
 
 def check() -> None:

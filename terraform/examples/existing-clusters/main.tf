@@ -28,6 +28,7 @@ module "artifacts" {
   resource_group_name = var.resource_group_name
   unique_suffix       = var.unique_suffix
   allowed_cidrs       = var.egress_cidrs
+  deletion_protection = var.deletion_protection
 }
 
 module "identity" {

@@ -98,3 +98,9 @@ variable "model_prefix" {
     error_message = "model_prefix: expected a path that ends with '/', such as digits/."
   }
 }
+
+variable "deletion_protection" {
+  description = "Refuse to delete what holds models. Turn off, apply, then destroy."
+  type        = bool
+  default     = true
+}

@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -89,48 +89,51 @@ fn each_problem_names_its_entry() {
         eks.unwrap().clear();
     };
     let two_ways = json!({"kubeconfig": {"context": "a"}, "eks": {}});
-    let cases: [(&[&str], Vec<String>); 9] = [
+    let cases: [(&[&str], Vec<String>); 10] = [
         (
             &["kind is \"Fleet\": expected \"FleetInventory\""],
             problems(|fleet| fleet["kind"] = json!("Fleet")),
         ),
         (
-            &["unknown field \"extra\""],
+            &["the document: unknown field \"extra\": expected apiVersion, clusters, kind"],
             problems(|fleet| fleet["extra"] = json!(1)),
         ),
         (
-            &["clusters[1] (lab): unknown field `nmae`"],
+            &["clusters[1] (lab): unknown field \"nmae\": expected access, artifactStoreRef"],
             problems(|fleet| fleet["clusters"][1]["nmae"] = json!("x")),
         ),
         (
-            &["clusters[1] (lab): unknown variant `mars`"],
+            &["clusters[1] (lab): provider is \"mars\": expected one of aws, azure, gcp, onprem"],
             problems(|fleet| fleet["clusters"][1]["provider"] = json!("mars")),
         ),
         (
-            &[
-                "clusters: two entries are named \"lab\"",
-                "stores: \"Lab!\" is no name",
-            ],
-            problems(|fleet| {
-                fleet["clusters"][0]["name"] = json!("lab");
-                fleet["stores"][1]["name"] = json!("Lab!");
-            }),
+            &["stores[1] (Lab!): name is \"Lab!\": expected ^[a-z0-9]"],
+            problems(|fleet| fleet["stores"][1]["name"] = json!("Lab!")),
         ),
         (
             &["cluster \"lab\" is in onprem, and its store \"aws\" in aws"],
             problems(|fleet| fleet["clusters"][1]["artifactStoreRef"] = json!("aws")),
         ),
         (
-            &["clusters[0] (aws-1): missing field `clusterName`"],
+            &[
+                "clusters[0] (aws-1): access.eks.clusterName is missing",
+                "clusters[0] (aws-1): access.eks.caData is missing",
+            ],
             problems(clear_eks),
         ),
         (
-            &["clusters[0] (aws-1): "],
+            &[
+                "clusters[0] (aws-1): access: expected exactly one of aks, eks, gke, kubeconfig: found [\"eks\", \"kubeconfig\"]",
+            ],
             problems(|fleet| fleet["clusters"][0]["access"] = two_ways),
         ),
         (
-            &["store \"aws\": set exactly one of s3, azureBlob, gcs"],
+            &["stores[0] (aws): location: expected exactly one of azureBlob, gcs, s3: found []"],
             problems(|fleet| fleet["stores"][0]["location"] = json!({})),
+        ),
+        (
+            &["clusters is missing"],
+            problems(|fleet| drop(fleet.as_object_mut().unwrap().remove("clusters"))),
         ),
     ];
     for (expected, problems) in cases {
@@ -156,7 +159,9 @@ fn a_jurisdiction_that_contradicts_the_region_names_its_entry() {
     let [found] = &with("clusters", 1, "Germany")[..] else {
         panic!("one problem");
     };
-    assert!(found.starts_with("cluster \"lab\": jurisdiction \"Germany\" is none"));
+    assert!(
+        found.starts_with("clusters[1] (lab): jurisdiction is \"Germany\": expected ^[A-Z]{2}$")
+    );
 }
 
 #[test]
@@ -177,4 +182,140 @@ fn a_store_that_is_nowhere_is_a_problem_only_when_the_hub_is_known() {
 fn text_that_is_no_json_is_told_with_its_place() {
     let problems = parse("{\n  \"kind\": }", None).unwrap_err();
     assert!(problems[0].contains("line 2 column 11"), "{problems:?}");
+}
+
+#[test]
+fn values_that_the_schema_refuses_are_refused_before_anything_is_applied() {
+    let long = "r".repeat(5000);
+    let cases = [
+        ("/clusters/0/region", json!("")),
+        ("/clusters/0/region", json!(long)),
+        ("/clusters/0/region", json!("us-east-1\u{1b}[2J")),
+        ("/clusters/0/region", json!(7)),
+        ("/clusters/0/artifactStoreRef", json!("")),
+        ("/clusters/0/access/eks/roleArn", json!("nope")),
+        ("/clusters/0/access/eks/accountId", json!("1")),
+        ("/clusters/0/access/eks/endpoint", json!("http://evil")),
+        ("/clusters/0/access/eks/caData", json!("%%%")),
+        ("/clusters/0/access/eks/caData", json!("")),
+        ("/clusters/1/access/kubeconfig/context", json!("")),
+        ("/clusters/1/access/kubeconfig/context", json!("\u{7}")),
+        ("/stores/0/location/s3/bucket", json!("")),
+        ("/stores/0/location/s3/bucket", json!("../../x")),
+        (
+            "/stores/1/location/s3/endpoint",
+            json!("file:///etc/passwd"),
+        ),
+        (
+            "/stores/1/location/s3/endpoint",
+            json!("http://user:word@s3.lab"),
+        ),
+        ("/stores/1/auth/secretRef", json!("")),
+        ("/stores/1/auth/secretRef", json!("kube-system/admin")),
+        ("/registries/0/name", json!("")),
+        ("/registries/0/prefix", json!("\u{1b}]0;x\u{7}")),
+        ("/zones/0/name", json!("z\u{1b}[2J")),
+        ("/zones/0/id", json!("")),
+    ];
+    for (way, value) in cases {
+        let found = problems(|fleet| *fleet.pointer_mut(way).unwrap() = value.clone());
+        let [list, index, .., field] = way[1..].split('/').collect::<Vec<_>>()[..] else {
+            panic!("{way}");
+        };
+        let [one] = &found[..] else {
+            panic!("{way} {value}: {found:?}");
+        };
+        assert!(one.starts_with(&format!("{list}[{index}]")), "{one}");
+        assert!(one.contains(field), "{one}");
+        assert!(one.len() < 400 && !one.contains(char::is_control), "{one}");
+    }
+}
+
+#[test]
+fn a_fleet_has_at_most_500_clusters() {
+    let found = problems(|fleet| fleet["clusters"] = json!(vec![json!({}); 600]));
+    assert_eq!(found, ["clusters has 600 entries: expected at most 500"]);
+}
+
+#[test]
+fn a_key_that_stands_twice_is_refused_with_its_place() {
+    let text = fleet().to_string();
+    let twice = format!("{},\"clusters\":[]}}", text.strip_suffix('}').unwrap());
+    let found = parse(&twice, None).unwrap_err();
+    assert!(
+        found[0].contains("the key \"clusters\" stands twice in one object at line 1"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn names_are_unique_in_every_list() {
+    for list in ["clusters", "stores", "registries", "zones"] {
+        let found = problems(|fleet| {
+            let entries = fleet[list].as_array_mut().unwrap();
+            entries.push(entries[0].clone());
+        });
+        let [one] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert!(
+            one.starts_with(&format!("{list}: two entries are named")),
+            "{one}"
+        );
+    }
+}
+
+#[test]
+fn a_region_that_the_provider_does_not_have_is_refused_and_ones_own_is_not() {
+    for list in ["clusters", "stores", "registries"] {
+        let found = problems(|fleet| {
+            fleet[list][0]["region"] = json!("mars-1");
+            fleet[list][0]
+                .as_object_mut()
+                .unwrap()
+                .remove("jurisdiction");
+        });
+        let [one] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert!(one.contains("aws has no region \"mars-1\""), "{one}");
+    }
+    let none: [String; 0] = [];
+    assert_eq!(
+        problems(|fleet| fleet["clusters"][1]["region"] = json!("mars-1")),
+        none
+    );
+}
+
+#[test]
+fn a_store_is_where_its_protocol_is() {
+    let with = |provider: &str, region: &str, location: Value| {
+        problems(|fleet| {
+            fleet["clusters"] = json!([]);
+            fleet["stores"] = json!([{"name": "s", "provider": provider, "region": region,
+                "location": location, "auth": {"ambient": {}}}]);
+        })
+    };
+    let gcs = json!({"gcs": {"bucket": "models"}});
+    assert_eq!(
+        with("aws", "us-east-1", gcs.clone()),
+        ["store \"s\" is in aws, and its location is gcs, which is in gcp"]
+    );
+    let none: [String; 0] = [];
+    assert_eq!(with("gcp", "europe-west4", gcs), none);
+    assert_eq!(
+        with("azure", "eastus", json!({"s3": {"bucket": "models"}})).len(),
+        1
+    );
+    let endpoint = json!({"s3": {"bucket": "models", "endpoint": "https://s3.example.com"}});
+    assert_eq!(with("azure", "eastus", endpoint), none);
+}
+
+#[test]
+fn labels_of_entries_hold_nothing_that_a_terminal_obeys() {
+    let found = problems(|fleet| fleet["clusters"][0]["name"] = json!("a\u{1b}[2J\u{9b}1m\u{7}"));
+    assert!(
+        found[0].starts_with("clusters[0] (a\\u{1b}[2J\\u{9b}1m\\u{7}): name is"),
+        "{found:?}"
+    );
 }

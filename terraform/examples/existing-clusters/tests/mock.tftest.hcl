@@ -59,3 +59,15 @@ run "refuses_a_region_that_contradicts_the_cluster" {
   }
   expect_failures = [data.azurerm_kubernetes_cluster.this]
 }
+
+# As the README's commands for destroying do.
+run "deletion_protection_can_be_lifted" {
+  command = plan
+  variables {
+    deletion_protection = false
+  }
+  assert {
+    condition     = !var.deletion_protection
+    error_message = "the variable must exist"
+  }
+}

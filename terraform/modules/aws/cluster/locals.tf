@@ -1,6 +1,9 @@
 locals {
   base = "${var.name}-${var.environment}"
 
+  # IAM is global: a second region of the same fleet has roles of its own.
+  global = "${local.base}-${var.region}"
+
   tags = merge(var.tags, {
     "mcdeploy-fleet"       = var.name
     "mcdeploy-environment" = var.environment

@@ -20,7 +20,7 @@ data "aws_region" "current" {
 }
 
 resource "aws_iam_role" "cluster" {
-  name = "${local.base}-cluster"
+  name = "${local.global}-cluster"
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{

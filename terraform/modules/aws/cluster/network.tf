@@ -126,7 +126,7 @@ resource "aws_cloudwatch_log_group" "flow" {
 }
 
 resource "aws_iam_role" "flow" {
-  name = "${local.base}-flow"
+  name = "${local.global}-flow"
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{

@@ -1,7 +1,7 @@
 # Node pools: one for CPU, any number for GPUs.
 
 resource "aws_iam_role" "node" {
-  name = "${local.base}-node"
+  name = "${local.global}-node"
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{

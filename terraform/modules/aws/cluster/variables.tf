@@ -175,7 +175,7 @@ variable "cpu_pool" {
 }
 
 variable "gpu_pools" {
-  description = "GPU pools by name. Nodes carry the taint `nvidia.com/gpu=present:NoSchedule` and the label `mcdeploy.dev/accelerator`, which placement reads."
+  description = "GPU pools by name. Nodes carry the taint `nvidia.com/gpu=present:NoSchedule` and the label `mcdeploy.dev/accelerator`, which placement can read."
   type = map(object({
     instance_types = list(string)
     accelerator    = string

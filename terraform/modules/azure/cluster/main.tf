@@ -96,11 +96,25 @@ resource "azurerm_role_assignment" "kubelet" {
   principal_id         = azurerm_user_assigned_identity.cluster.principal_id
 }
 
-# Load balancers join this one subnet.
+# Nodes and load balancers join this one subnet; the built-in role for it may change every network.
+resource "azurerm_role_definition" "subnet" {
+  name              = "${local.base}-join-${var.region}"
+  description       = "mcdeploy cluster of ${local.base}: join one subnet"
+  scope             = azurerm_subnet.nodes.id
+  assignable_scopes = [azurerm_subnet.nodes.id]
+
+  permissions {
+    actions = [
+      "Microsoft.Network/virtualNetworks/subnets/read",
+      "Microsoft.Network/virtualNetworks/subnets/join/action",
+    ]
+  }
+}
+
 resource "azurerm_role_assignment" "subnet" {
-  scope                = azurerm_subnet.nodes.id
-  role_definition_name = "Network Contributor"
-  principal_id         = azurerm_user_assigned_identity.cluster.principal_id
+  scope              = azurerm_subnet.nodes.id
+  role_definition_id = azurerm_role_definition.subnet.role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.cluster.principal_id
 }
 
 resource "azurerm_log_analytics_workspace" "this" {

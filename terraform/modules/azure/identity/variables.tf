@@ -101,6 +101,12 @@ variable "model_service_accounts" {
     ])
     error_message = "model_service_accounts: expected at least one namespace/name; wildcards are refused."
   }
+
+  validation {
+    # Source: https://learn.microsoft.com/entra/workload-id/workload-identity-federation-considerations (2026-11-23).
+    condition     = length(var.members) * length(var.model_service_accounts) <= 20
+    error_message = "model_service_accounts, members: an identity in Azure takes at most 20 credentials, and each account needs one for each member."
+  }
 }
 
 variable "model_prefix" {

@@ -2,7 +2,7 @@
 
 resource "google_compute_network" "this" {
   #checkov:skip=CKV2_GCP_18:without rules everything from outside is refused; GKE adds those of its nodes and load balancers
-  name                    = local.base
+  name                    = local.global
   project                 = var.project_id
   auto_create_subnetworks = false
   routing_mode            = "REGIONAL"
@@ -71,8 +71,8 @@ resource "google_compute_router_nat" "this" {
 # Nodes write logs and metrics, and nothing else; images are allowed by the identity module.
 resource "google_service_account" "nodes" {
   project      = var.project_id
-  account_id   = "${local.base}-nodes"
-  display_name = "Nodes of ${local.base}"
+  account_id   = local.account
+  display_name = "Nodes of ${local.global}"
 }
 
 resource "google_project_iam_member" "nodes" {

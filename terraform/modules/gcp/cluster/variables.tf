@@ -193,7 +193,7 @@ variable "cpu_pool" {
 }
 
 variable "gpu_pools" {
-  description = "GPU pools by name. Nodes carry the taint `nvidia.com/gpu=present:NoSchedule` and the label `mcdeploy.dev/accelerator`, which placement reads. Counts are per zone."
+  description = "GPU pools by name. Nodes carry the taint `nvidia.com/gpu=present:NoSchedule` and the label `mcdeploy.dev/accelerator`, which placement can read. Counts are per zone."
   type = map(object({
     machine_type      = string
     accelerator       = string

@@ -6,6 +6,11 @@ variable "name" {
     condition     = can(regex("^[a-z][a-z0-9-]{1,10}[a-z0-9]$", var.name))
     error_message = "name: expected 3 to 12 characters of a-z, 0-9 and '-', starting with a letter: longer ones do not fit into the names of storage accounts and service accounts that are made from it."
   }
+
+  validation {
+    condition     = !startswith(var.name, "gcp-")
+    error_message = "name: must not start with gcp-: Google reserves identity pools of such names."
+  }
 }
 
 variable "environment" {

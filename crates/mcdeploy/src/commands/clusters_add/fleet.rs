@@ -1,12 +1,12 @@
 //! `mcdeploy clusters add -f`: the clusters and stores of an inventory.
 
-use std::{io::Read, path::Path};
+use std::{fmt::Debug, io::Read, path::Path};
 
-use kube::ResourceExt;
-use mcdeploy_api::{API_VERSION, ArtifactStore, MemberCluster};
+use kube::{Api, Resource, ResourceExt};
+use mcdeploy_api::{API_VERSION, ArtifactStore, MemberCluster, MemberClusterSpec};
 use mcdeploy_cluster::MemberRegistration;
-use serde::Serialize;
-use serde_json::json;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 
 use super::register;
 use crate::{
@@ -42,8 +42,14 @@ struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 enum Action {
-    /// Would be applied.
+    /// Would be applied; the hub was not asked what that changes.
     Apply,
+    /// Would be new in the hub.
+    Create,
+    /// Would change what the hub has.
+    Change,
+    /// Is in the hub as it is here.
+    Unchanged,
     /// Was applied.
     Applied,
     /// Known, and not kept in the hub by this version.
@@ -56,6 +62,9 @@ impl Action {
     fn as_str(self) -> &'static str {
         match self {
             Self::Apply => "apply",
+            Self::Create => "create",
+            Self::Change => "change",
+            Self::Unchanged => "unchanged",
             Self::Applied => "applied",
             Self::NotKept => "not kept yet",
             Self::Failed => "FAILED",
@@ -70,29 +79,65 @@ pub(super) async fn fleet(
     printer: &Printer,
 ) -> anyhow::Result<ExitStatus> {
     let text = read(file)?;
-    if args.dry_run {
-        let fleet = check(file, &text, None)?;
-        print(args, true, planned(&fleet), printer)?;
+    // What the hub does not need to be asked for is said first.
+    let fleet = check(file, &text, None)?;
+    let asked = ask(args).await;
+    let (hub, known) = match asked {
+        Ok(answer) => answer,
+        Err(failure) if args.dry_run => {
+            printer.warning(format!(
+                "the hub was not asked what would change: {failure}"
+            ));
+            print(args, true, planned(&fleet), printer)?;
+            return Ok(ExitStatus::Success);
+        }
+        Err(failure) => return Err(failure.into()),
+    };
+    let fleet = check(file, &text, Some(&known))?;
+    let entries = would(&hub, &fleet, printer).await;
+    if args.dry_run || failed(&entries) {
+        let refused = failed(&entries);
+        print(args, true, entries, printer)?;
+        if refused {
+            let text = "the hub refuses entries of the inventory, nothing was applied";
+            return Err(Failure::new(ExitStatus::Failed, text).into());
+        }
         return Ok(ExitStatus::Success);
     }
+    apply(args, &hub, &fleet, printer).await
+}
+
+/// The hub, and the stores that it has.
+async fn ask(args: &ClustersAddArgs) -> Result<(Hub, Vec<String>), Failure> {
     let hub = Hub::connect(&args.hub).await?;
-    let stores: Vec<ArtifactStore> = hub
-        .list(&hub.cluster_scoped())
-        .await
-        .map_err(Failure::from)?;
-    let known: Vec<String> = stores.iter().map(ResourceExt::name_any).collect();
-    let fleet = check(file, &text, Some(&known))?;
+    let stores: Vec<ArtifactStore> = hub.list(&hub.cluster_scoped()).await?;
+    let known = stores.iter().map(ResourceExt::name_any).collect();
+    Ok((hub, known))
+}
+
+fn failed(entries: &[Entry]) -> bool {
+    entries.iter().any(|entry| entry.action == Action::Failed)
+}
+
+async fn apply(
+    args: &ClustersAddArgs,
+    hub: &Hub,
+    fleet: &Fleet,
+    printer: &Printer,
+) -> anyhow::Result<ExitStatus> {
     let mut entries = vec![];
     for store in &fleet.stores {
-        let outcome = apply_store(&hub, store).await;
+        let outcome = apply_store(hub, store).await;
+        let outcome = outcome.map(|()| Action::Applied);
         entries.push(done(store_entry(store), outcome, printer));
     }
     for cluster in &fleet.clusters {
-        let outcome = Box::pin(apply_cluster(args, &hub, cluster)).await;
+        let outcome = Box::pin(apply_cluster(args, hub, cluster)).await;
+        let outcome = outcome.map(|()| Action::Applied);
         entries.push(done(cluster_entry(cluster), outcome, printer));
     }
-    entries.extend(others(&fleet));
-    let left_out = entries.iter().any(|entry| entry.action == Action::Failed);
+    entries.extend(others(fleet));
+    let left_out = failed(&entries);
     print(args, false, entries, printer)?;
     if left_out {
         let text = "not every cluster and store of the inventory is in the hub";
@@ -101,6 +146,55 @@ pub(super) async fn fleet(
             .into());
     }
     Ok(ExitStatus::Success)
+}
+
+/// What the hub says that applying would do: all rules of its kinds, and nothing kept.
+async fn would(hub: &Hub, fleet: &Fleet, printer: &Printer) -> Vec<Entry> {
+    let mut entries = vec![];
+    for store in &fleet.stores {
+        let stores = hub.cluster_scoped::<ArtifactStore>();
+        let outcome = would_apply(hub, &stores, &store.name, &store_object(store)).await;
+        entries.push(done(store_entry(store), outcome, printer));
+    }
+    for cluster in &fleet.clusters {
+        let outcome = would_apply_cluster(hub, cluster).await;
+        entries.push(done(cluster_entry(cluster), outcome, printer));
+    }
+    entries.extend(others(fleet));
+    entries
+}
+
+async fn would_apply_cluster(hub: &Hub, cluster: &FleetCluster) -> Result<Action, Failure> {
+    let members = hub.cluster_scoped::<MemberCluster>();
+    let known: Option<MemberCluster> = hub.get(&members, &cluster.name).await?;
+    match cluster.spec(known.as_ref().map(|known| &known.spec)) {
+        Some(spec) => {
+            let object = cluster_object(cluster, &spec);
+            would_apply(hub, &members, &cluster.name, &object).await
+        }
+        // Its token is new each time, and minted only when it is really applied.
+        None if known.is_some() => Ok(Action::Change),
+        None => Ok(Action::Create),
+    }
+}
+
+async fn would_apply<K>(
+    hub: &Hub,
+    api: &Api<K>,
+    name: &str,
+    object: &Value,
+) -> Result<Action, Failure>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+{
+    let now = hub.get(api, name).await?;
+    let then = hub.check_apply(api, name, object).await?;
+    let spec = |object: &K| serde_json::to_value(object).map(|mut value| value["spec"].take());
+    Ok(match now {
+        None => Action::Create,
+        Some(now) if spec(&now).ok() == spec(&then).ok() => Action::Unchanged,
+        Some(_) => Action::Change,
+    })
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
@@ -225,15 +319,28 @@ fn others(fleet: &Fleet) -> Vec<Entry> {
 }
 
 async fn apply_store(hub: &Hub, store: &FleetStore) -> Result<(), Failure> {
-    let object = json!({
+    let stores = hub.cluster_scoped::<ArtifactStore>();
+    let object = store_object(store);
+    hub.apply(&stores, &store.name, &object, false).await?;
+    Ok(())
+}
+
+fn store_object(store: &FleetStore) -> Value {
+    json!({
         "apiVersion": API_VERSION,
         "kind": "ArtifactStore",
         "metadata": {"name": store.name},
         "spec": store.spec(),
-    });
-    let stores = hub.cluster_scoped::<ArtifactStore>();
-    hub.apply(&stores, &store.name, &object, false).await?;
-    Ok(())
+    })
+}
+
+fn cluster_object(cluster: &FleetCluster, spec: &MemberClusterSpec) -> Value {
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": "MemberCluster",
+        "metadata": {"name": cluster.name},
+        "spec": spec,
+    })
 }
 
 async fn apply_cluster(
@@ -265,20 +372,15 @@ async fn apply_identity(hub: &Hub, cluster: &FleetCluster) -> Result<(), Failure
     let Some(spec) = cluster.spec(known.as_ref().map(|known| &known.spec)) else {
         return Ok(());
     };
-    let object = json!({
-        "apiVersion": API_VERSION,
-        "kind": "MemberCluster",
-        "metadata": {"name": cluster.name},
-        "spec": spec,
-    });
+    let object = cluster_object(cluster, &spec);
     hub.apply(&members, &cluster.name, &object, false).await?;
     Ok(())
 }
 
 /// One entry that fails leaves the others to be applied.
-fn done(mut entry: Entry, outcome: Result<(), Failure>, printer: &Printer) -> Entry {
+fn done(mut entry: Entry, outcome: Result<Action, Failure>, printer: &Printer) -> Entry {
     match outcome {
-        Ok(()) => entry.action = Action::Applied,
+        Ok(action) => entry.action = action,
         Err(failure) => {
             printer.error(format!("{} {}: {failure}", entry.kind, entry.name));
             entry.action = Action::Failed;

@@ -217,3 +217,13 @@ run "refuses_values_out_of_range" {
     var.tags,
   ]
 }
+
+# IAM has one space of names for all regions.
+run "global_names_carry_the_region" {
+  command = apply
+
+  assert {
+    condition     = [aws_iam_role.cluster.name, aws_iam_role.node.name, aws_iam_role.flow.name] == ["shop-prod-us-east-1-cluster", "shop-prod-us-east-1-node", "shop-prod-us-east-1-flow"]
+    error_message = "a second region of the same fleet must not collide"
+  }
+}

@@ -153,3 +153,16 @@ run "refuses_values_out_of_range" {
     var.tags,
   ]
 }
+
+run "the_cluster_may_join_its_subnet_and_change_no_network" {
+  command = apply
+
+  assert {
+    condition     = toset(azurerm_role_definition.subnet.permissions[0].actions) == toset(["Microsoft.Network/virtualNetworks/subnets/join/action", "Microsoft.Network/virtualNetworks/subnets/read"])
+    error_message = "two actions on one subnet are enough"
+  }
+  assert {
+    condition     = azurerm_role_assignment.subnet.role_definition_name == null || azurerm_role_assignment.subnet.role_definition_id == azurerm_role_definition.subnet.role_definition_resource_id
+    error_message = "the role must be the one of two actions"
+  }
+}

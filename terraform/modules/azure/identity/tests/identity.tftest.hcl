@@ -158,3 +158,22 @@ run "refuses_values_out_of_range" {
     var.tags,
   ]
 }
+
+run "takes_as_many_credentials_as_azure_does" {
+  command = plan
+  variables {
+    model_service_accounts = ["t/a", "t/b", "t/c", "t/d", "t/e", "t/f", "t/g", "t/h", "t/i", "t/j"]
+  }
+  assert {
+    condition     = length([for name, credential in azurerm_federated_identity_credential.this : name if startswith(name, "models-")]) == 20
+    error_message = "ten accounts in two members are 20 credentials"
+  }
+}
+
+run "refuses_more_credentials_than_azure_takes" {
+  command = plan
+  variables {
+    model_service_accounts = ["t/a", "t/b", "t/c", "t/d", "t/e", "t/f", "t/g", "t/h", "t/i", "t/j", "t/k"]
+  }
+  expect_failures = [var.model_service_accounts]
+}

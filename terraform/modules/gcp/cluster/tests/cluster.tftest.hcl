@@ -140,3 +140,20 @@ run "refuses_values_out_of_range" {
     var.labels,
   ]
 }
+
+# Networks and service accounts have one space of names for all regions.
+run "global_names_carry_the_region" {
+  command = apply
+  variables {
+    name        = "shop-of-ever"
+    environment = "staging1"
+  }
+  assert {
+    condition     = google_compute_network.this.name == "shop-of-ever-staging1-europe-west4" && google_service_account.nodes.account_id == "shop-of-ever-staging1-n-${substr(sha256("europe-west4"), 0, 4)}"
+    error_message = "a second region of the same fleet must not collide"
+  }
+  assert {
+    condition     = length(google_service_account.nodes.account_id) <= 30
+    error_message = "the longest name must fit"
+  }
+}

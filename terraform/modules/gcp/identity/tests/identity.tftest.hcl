@@ -219,3 +219,11 @@ run "refuses_values_out_of_range" {
     var.node_service_accounts,
   ]
 }
+
+run "refuses_a_name_that_google_reserves" {
+  command = plan
+  variables {
+    name = "gcp-shop"
+  }
+  expect_failures = [var.name]
+}
