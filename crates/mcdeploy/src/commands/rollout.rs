@@ -273,7 +273,7 @@ async fn apply(
             // A rollout that is refused must not leave new weights behind.
             match hub.check_apply(&deployments, model, &object).await {
                 Err(HubError::Changed { .. }) if tries < APPLY_TRIES => continue,
-                outcome => outcome?,
+                outcome => drop(outcome?),
             }
             // The operator made the default one; these fields are the user's to set.
             hub.apply(&policies, name, &policy, true).await?;

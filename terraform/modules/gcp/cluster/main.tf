@@ -192,11 +192,6 @@ resource "google_container_node_pool" "gpu" {
     resource_labels   = local.labels
     metadata          = { disable-legacy-endpoints = "true" }
 
-    # Networks and service accounts are global: a second region of the same fleet has its own. The
-    # name of an account is too short for a region.
-    global  = "${local.base}-${var.region}"
-    account = "${local.base}-n-${substr(sha256(var.region), 0, 4)}"
-
     labels = merge(each.value.labels, {
       "mcdeploy.dev/pool"        = "gpu"
       "mcdeploy.dev/accelerator" = each.value.accelerator
