@@ -62,10 +62,14 @@ pub struct RoutingSnapshotSpec {
     pub local_weight: Option<i32>,
     /// Revisions in this region, sorted by id. Weight 0: reachable by
     /// `/v2/models/<model>/versions/<id>/…` only.
+    // A server-side apply that takes the last entry of a list away leaves none: the
+    // default stands in.
+    #[serde(default)]
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["revision"]))]
     pub revisions: Vec<RevisionRoute>,
     /// Other regions, sorted by cluster.
+    #[serde(default)]
     #[schemars(length(max = 500))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["cluster"]))]
     pub regions: Vec<RegionRoute>,

@@ -131,6 +131,22 @@ async fn the_epoch_of_a_snapshot_only_rises() {
     }
 }
 
+#[tokio::test]
+async fn the_last_entries_of_a_snapshot_can_be_taken_away() {
+    let shared = Shared::get();
+    let client = shared.client();
+    let ns = namespace(&client, "emptied").await;
+    let mut full = snapshot(&ns, 1, 1, "a");
+    full["spec"]["revisions"] =
+        json!([{ "revision": "r", "version": "v1", "service": "s", "weight": 100 }]);
+    full["spec"]["regions"] = json!([{ "cluster": "gcp", "provider": "gcp",
+        "address": "gcp:80", "weight": 1, "revisions": ["r"] }]);
+    apply::<RoutingSnapshot>(&client, full).await.unwrap();
+    let empty = snapshot(&ns, 1, 2, "b");
+    let kept = apply::<RoutingSnapshot>(&client, empty).await.unwrap();
+    assert!(kept.spec.revisions.is_empty() && kept.spec.regions.is_empty());
+}
+
 fn store_of(location: Value, auth: Value) -> Value {
     object::<ArtifactStore>(
         None,
