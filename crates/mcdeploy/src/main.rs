@@ -76,7 +76,10 @@ fn start_logs(verbose: u8, printer: &Printer) {
         0 => return,
         1 => "mcdeploy=info,kube=info",
         2 => "mcdeploy=debug,kube=debug",
-        _ => "trace",
+        // Those that would show requests, with their signatures, stay quieter.
+        _ => {
+            "trace,typespec=warn,azure_=warn,aws_=info,google_cloud=info,gaxi=info,h2=info,hyper=info,reqwest=info,tonic=info,tower_http=info"
+        }
     };
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(level))

@@ -8,7 +8,8 @@ use crate::{fetch, gateway, operator, transfer};
 #[derive(Debug, Parser)]
 #[command(name = "mcdeployd", version)]
 pub(crate) struct Cli {
-    /// What to log, as `tracing` filters have it.
+    /// What to log, as `tracing` filters have it. Libraries that would show requests with
+    /// their signatures stay quieter.
     #[arg(long, env = "MCDEPLOYD_LOG", default_value = "info", global = true)]
     pub(crate) log: String,
     #[command(subcommand)]

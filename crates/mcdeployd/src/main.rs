@@ -5,18 +5,18 @@
 mod args;
 mod fetch;
 mod gateway;
+mod log;
 mod operator;
 mod plan_file;
 mod progress_log;
 mod transfer;
 
-use std::{io, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command};
 
@@ -32,13 +32,7 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&cli.log).context("--log")?;
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .init();
+    log::start(&cli.log)?;
     // Fails only when a provider is there already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match cli.command {
