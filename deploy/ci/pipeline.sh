@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The steps from Terraform to a rollout, the same for GitHub, GitLab and a terminal.
 #
-#   deploy/ci/pipeline.sh check|login|plan|comment|apply|setup|join|rollout|summary|clean|all
+#   deploy/ci/pipeline.sh check|login|plan|comment|apply|join|rollout|summary|all
 #
 # Settings come from the environment; the directory of the Terraform configuration is
 # needed by every step but `rollout`:
@@ -11,9 +11,6 @@
 #   MCDEPLOY_MODEL           version to roll out, VERSION or MODEL:VERSION
 #   MCDEPLOY_CLOUDS          clouds to touch, such as aws,gcp      [the whole placement]
 #   MCDEPLOY_APPROVED        digest of the plan that was approved  [none: apply asks]
-#   MCDEPLOY_SETUP           commands that put mcdeploy on PATH and write $KUBECONFIG, for setup
-#   MCDEPLOY_CI_DIR          directory for plans and tokens, made by this script; `clean` and
-#                            `all` remove it with all that is in it  [a temporary one]
 #   AWS_ROLE_ARN; ARM_CLIENT_ID, ARM_TENANT_ID, ARM_SUBSCRIPTION_ID;
 #   GCP_WORKLOAD_IDENTITY_PROVIDER, GCP_SERVICE_ACCOUNT: who to be in which cloud; what
 #   is not set is left alone, so that a terminal uses its own logins.
@@ -41,19 +38,8 @@ tools() {
 # Plans and tokens of this run; readable by nobody else, removed by whoever made it.
 work="${MCDEPLOY_CI_DIR:-${RUNNER_TEMP:-${CI_BUILDS_DIR:-${TMPDIR:-/tmp}}}/mcdeploy-ci-$(id -u)}"
 umask 077
-if [ ! -e "$work" ] && [ ! -L "$work" ]; then
-  mkdir -p -- "$work"
-  : >"$work/.mcdeploy-ci"
-fi
-# Its files are run and removed: one that somebody else made, or that holds other things, is neither.
-[ -d "$work" ] && [ ! -L "$work" ] && [ -O "$work" ] && [ -f "$work/.mcdeploy-ci" ] && [ -O "$work/.mcdeploy-ci" ] ||
-  fail "$work was not made by this script for this user: remove it, or set MCDEPLOY_CI_DIR to a path that does not exist yet"
-
-# Who to be in which cloud, as `login` found it.
-session() {
-  if [ -f "$work/env" ]; then . "$work/env"; fi
-}
-session
+mkdir -p "$work"
+[ -f "$work/env" ] && . "$work/env"
 
 tf() {
   terraform -chdir="$MCDEPLOY_DIRECTORY" "$@"
@@ -67,7 +53,7 @@ check() {
   tf validate
   tf test
   checkov --directory "$MCDEPLOY_DIRECTORY" --framework terraform --compact --quiet \
-    --download-external-modules false --skip-download
+    --download-external-modules false
 }
 
 # One OIDC token for an audience: from GitHub by its endpoint, from GitLab by id_tokens.
@@ -116,21 +102,20 @@ EOF
   fi
 }
 
-# Makes the plan, with these arguments, and says what it is by a digest: only that plan is applied later.
+# Makes the plan and says what it is by a digest: only that plan is applied later.
 make_plan() {
   need MCDEPLOY_DIRECTORY
   tools terraform
   local arguments=()
   [ -z "${MCDEPLOY_BACKEND_CONFIG:-}" ] || arguments+=("-backend-config=$MCDEPLOY_BACKEND_CONFIG")
   tf init -input=false "${arguments[@]}" >&2
-  tf plan -input=false "$@" -var-file="${MCDEPLOY_VAR_FILE:-terraform.tfvars}" -out="$work/plan" >&2
+  tf plan -input=false -lock-timeout=120s -var-file="${MCDEPLOY_VAR_FILE:-terraform.tfvars}" -out="$work/plan" >&2
   tf show -no-color "$work/plan" >"$work/plan.txt"
   sha256sum "$work/plan.txt" | cut -d' ' -f1 >"$work/plan.digest"
 }
 
-# Does not lock the state: a role that may only read cannot, and `apply` plans again under the lock.
 plan() {
-  make_plan -lock=false
+  make_plan
   tf show -json "$work/plan" | jq '{
     create: [.resource_changes[]? | select(.change.actions | index("create"))] | length,
     update: [.resource_changes[]? | select(.change.actions == ["update"])] | length,
@@ -164,7 +149,7 @@ comment() {
 }
 
 apply() {
-  make_plan -lock-timeout=120s
+  make_plan
   local digest
   digest=$(cat "$work/plan.digest")
   if [ -n "${MCDEPLOY_APPROVED:-}" ]; then
@@ -177,12 +162,6 @@ apply() {
     [ "$answer" = yes ] || fail "not applied"
   fi
   tf apply -input=false -lock-timeout=120s "$work/plan"
-}
-
-# Runs in the session of `login`, so that it can ask a cloud for the hub's kubeconfig.
-setup() {
-  need MCDEPLOY_SETUP
-  bash -euo pipefail -c "$MCDEPLOY_SETUP"
 }
 
 join() {
@@ -227,18 +206,14 @@ all() {
   trap clean EXIT
   check
   login
-  session
   plan >/dev/null
   apply
-  if [ -n "${MCDEPLOY_SETUP:-}" ]; then setup; fi
   join
-  local status=0
-  if [ -n "${MCDEPLOY_MODEL:-}" ]; then rollout || status=$?; fi
+  if [ -n "${MCDEPLOY_MODEL:-}" ]; then rollout; fi
   summary
-  return "$status"
 }
 
 case "${1:-}" in
-  check | login | plan | comment | apply | setup | join | rollout | summary | clean | all) "$1" ;;
-  *) fail "expected check, login, plan, comment, apply, setup, join, rollout, summary, clean or all" ;;
+  check | login | plan | comment | apply | join | rollout | summary | clean | all) "$1" ;;
+  *) fail "expected check, login, plan, comment, apply, join, rollout, summary, clean or all" ;;
 esac

@@ -71,6 +71,8 @@ words! {
         Replicated,
         /// A later rollout took this one's place.
         Superseded,
+        /// Something old cannot be removed. Nothing waits for it.
+        UpkeepRefused,
     }
 }
 
@@ -138,6 +140,15 @@ words! {
         RollingOut,
         /// Some clusters could not be finished.
         Incomplete,
+        /// The cluster is no longer placed: what is there is being taken away.
+        Leaving,
+        /// The cluster is no longer placed, and nothing is taken away because no other
+        /// one serves.
+        LastServing,
+        /// The object was deleted: what it put into clusters is being removed.
+        Deleting,
+        /// Something old cannot be removed. Nothing waits for it.
+        UpkeepRefused,
     }
 }
 

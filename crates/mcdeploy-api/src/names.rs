@@ -18,6 +18,11 @@ pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const MANAGED_BY: &str = "mcdeploy";
 /// Annotation on a `ModelDeployment`: who asked for the current spec, and when.
 pub const ANNOTATION_REQUESTED_BY: &str = "mcdeploy.dev/requested-by";
+/// Finalizer on a `ModelDeployment`: it goes only after what it put into clusters.
+pub const FINALIZER_CLUSTERS: &str = "mcdeploy.dev/clusters";
+/// Annotation on a `ModelDeployment` that was deleted: names of clusters, with commas
+/// between them, that it need not wait for. What is there stays there.
+pub const ANNOTATION_ABANDON_CLUSTERS: &str = "mcdeploy.dev/abandon-clusters";
 /// Field manager of the operator's server-side applies.
 pub const FIELD_MANAGER_OPERATOR: &str = "mcdeploy-operator";
 /// Field manager of the CLI's server-side applies.

@@ -15,7 +15,7 @@ use mcdeploy_cluster::{ClusterClient, ClusterError, Delete, Force};
 use mcdeploy_manifests::{
     RevisionInput, TransferInput, render_revision, render_transfer, transfer_name,
 };
-use mcdeploy_plan::{StartTransfer, input_hash};
+use mcdeploy_plan::{RevisionRecord, StartTransfer, input_hash};
 
 use crate::{ANNOTATION_INPUT_HASH, ExecError, Executor};
 
@@ -37,43 +37,54 @@ impl Executor<'_> {
         })?;
         let store = self.store_of.get(cluster).map_or("", String::as_str);
         let (access, version) = self.store(store)?;
-        let name = names::revision_object_name(self.deployment, revision);
-        let there: Option<Deployment> = client.get(Some(self.namespace), &name).await?;
         let input = RevisionInput {
+            replicas,
+            ..self.revision_input(revision, record, access.clone())
+        };
+        // An upgrade of mcdeploy restarts no model pod.
+        let mut objects = match self.kept.get(revision) {
+            Some(kept) => kept.objects(&input),
+            None => render_revision(&input),
+        };
+        let hash = input_hash(revision, replicas, version);
+        for metadata in [
+            &mut objects.service.metadata,
+            &mut objects.fetch_secret.metadata,
+            &mut objects.deployment.metadata,
+        ] {
+            annotate(metadata, &hash);
+        }
+        client.ensure_namespace(self.namespace).await?;
+        let force = Force::Yes;
+        client.apply(&objects.service, MANAGER, force).await?;
+        client.apply(&objects.fetch_secret, MANAGER, force).await?;
+        client.apply(&objects.deployment, MANAGER, force).await?;
+        Ok(())
+    }
+
+    /// Input of a revision for a store, with one pod.
+    pub(crate) fn revision_input(
+        &self,
+        revision: &str,
+        record: &RevisionRecord,
+        store: StoreAccess,
+    ) -> RevisionInput {
+        RevisionInput {
             namespace: self.namespace.to_owned(),
             deployment: self.deployment.to_owned(),
             revision: revision.to_owned(),
             model: record.model.clone(),
             version: record.version.clone(),
             container: record.container.clone(),
-            replicas,
+            replicas: 1,
             fetch: FetchPlan {
                 model: record.model.clone(),
                 version: record.version.clone(),
                 manifest_digest: record.manifest_digest,
-                store: access.clone(),
+                store,
             },
-            // An upgrade of mcdeploy restarts no model pod.
-            daemon_image: there
-                .as_ref()
-                .and_then(fetch_image)
-                .unwrap_or_else(|| self.daemon_image.to_owned()),
-        };
-        let mut objects = render_revision(&input);
-        let hash = input_hash(revision, replicas, version);
-        for metadata in [
-            &mut objects.fetch_secret.metadata,
-            &mut objects.deployment.metadata,
-            &mut objects.service.metadata,
-        ] {
-            annotate(metadata, &hash);
+            daemon_image: self.daemon_image.to_owned(),
         }
-        client.ensure_namespace(self.namespace).await?;
-        let force = Force::Yes;
-        client.apply(&objects.fetch_secret, MANAGER, force).await?;
-        client.apply(&objects.deployment, MANAGER, force).await?;
-        client.apply(&objects.service, MANAGER, force).await?;
-        Ok(())
     }
 
     /// The Deployment goes last: while it is there, a later look finds the rest.
@@ -166,6 +177,17 @@ impl Executor<'_> {
         Ok(())
     }
 
+    /// Gateways route by it no more from then on.
+    pub(crate) async fn delete_snapshot(&self, cluster: &str) -> Result<(), ExecError> {
+        let client = self.client(cluster)?;
+        let (namespace, name) = (Some(self.namespace), self.deployment);
+        let any = Delete::default();
+        client
+            .delete::<RoutingSnapshot>(namespace, name, any)
+            .await?;
+        Ok(())
+    }
+
     fn client(&self, cluster: &str) -> Result<&ClusterClient, ExecError> {
         let client = self.members.get(cluster);
         client.ok_or_else(|| ExecError::FindCluster {
@@ -184,12 +206,4 @@ impl Executor<'_> {
 fn annotate(metadata: &mut ObjectMeta, hash: &str) {
     let annotations = metadata.annotations.get_or_insert_default();
     annotations.insert(ANNOTATION_INPUT_HASH.to_owned(), hash.to_owned());
-}
-
-/// Image of the init container that is there now.
-fn fetch_image(deployment: &Deployment) -> Option<String> {
-    let pod = deployment.spec.template.spec.as_ref()?;
-    let mut inits = pod.init_containers.iter().flatten();
-    let fetch = inits.find(|container| container.name == names::FETCH_CONTAINER)?;
-    fetch.image.clone()
 }

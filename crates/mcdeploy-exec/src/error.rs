@@ -21,6 +21,15 @@ pub enum ExecError {
         /// The revision.
         revision: String,
     },
+    /// What the hub keeps of a revision is not one of ours.
+    #[error("read the record of revision {revision:?}")]
+    ReadRecord {
+        /// The revision.
+        revision: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
     /// The plan names a store that cannot be used.
     #[error("no access to store {store:?}")]
     FindStore {
@@ -44,6 +53,7 @@ impl ExecError {
             Self::FindCluster { .. } | Self::FindRevision { .. } | Self::FindStore { .. } => {
                 ErrorClass::Transient
             }
+            Self::ReadRecord { .. } => ErrorClass::Permanent,
         }
     }
 
@@ -53,6 +63,24 @@ impl ExecError {
             Self::Cluster(error) => error.reason(),
             Self::FindCluster { .. } | Self::FindRevision { .. } => Reason::Pending,
             Self::FindStore { .. } => Reason::StoreNotFound,
+            Self::ReadRecord { .. } => Reason::Invalid,
+        }
+    }
+
+    /// Whether the other side answered. Silence may be its end, and a process that does
+    /// not lead any more stops.
+    pub(crate) fn was_answered(&self) -> bool {
+        match self {
+            Self::Cluster(error) => !matches!(
+                **error,
+                ClusterError::Fenced { .. }
+                    | ClusterError::Connect { .. }
+                    | ClusterError::NoAnswer { .. }
+            ),
+            Self::FindCluster { .. }
+            | Self::FindRevision { .. }
+            | Self::FindStore { .. }
+            | Self::ReadRecord { .. } => true,
         }
     }
 }

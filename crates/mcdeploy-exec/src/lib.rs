@@ -5,10 +5,14 @@
 //! by side, and within one cluster in the plan's order; the first failure in a cluster
 //! ends that cluster's part and nobody else's. Nothing is repeated here: the caller
 //! looks again and plans again, which makes every effect safe to lose.
+//!
+//! **Upkeep**, the removal of something old, ends nothing when it is refused: nobody waits
+//! for it ([`Action::upkeep`]).
 
 mod effects;
 mod error;
 mod hub;
+mod kept;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +23,7 @@ use mcdeploy_cluster::ClusterClient;
 use mcdeploy_plan::{Action, Plan, RevisionRecord};
 
 pub use error::ExecError;
+pub use kept::{Kept, Recorded};
 
 /// Annotation on every object of a revision: hash of what it was rendered from, see
 /// [`mcdeploy_plan::input_hash`].
@@ -39,6 +44,8 @@ pub struct Executor<'a> {
     pub owner: OwnerReference,
     /// Recorded revisions by id.
     pub records: &'a BTreeMap<String, RevisionRecord>,
+    /// What recorded revisions were rendered to.
+    pub kept: &'a Kept,
     /// Usable stores by name, each with the version of spec and credentials that the
     /// plan was made with.
     pub stores: &'a BTreeMap<String, (StoreAccess, String)>,
@@ -56,6 +63,8 @@ pub struct Outcome {
     pub done: Vec<Done>,
     /// Effects that failed; those behind them in the same place were left out.
     pub failed: Vec<Failed>,
+    /// Upkeep that was refused; what was behind it went on.
+    pub refused: Vec<Failed>,
 }
 
 /// One effect that was carried out.
@@ -67,6 +76,8 @@ pub struct Done {
     pub cluster: Option<String>,
     /// Revision that it is about, if it is about one.
     pub revision: Option<String>,
+    /// [`Action::upkeep`].
+    pub upkeep: Option<String>,
 }
 
 /// One effect that failed.
@@ -90,7 +101,9 @@ impl Executor<'_> {
         let mut decision = None;
         for action in &plan.actions {
             match action {
-                Action::RecordRevision { .. }
+                Action::HoldDeployment
+                | Action::ReleaseDeployment
+                | Action::RecordRevision { .. }
                 | Action::CreateRollout { .. }
                 | Action::CreatePolicy { .. }
                 | Action::DeleteRollout { .. }
@@ -102,7 +115,8 @@ impl Executor<'_> {
                 Action::StartTransfer(_)
                 | Action::DeleteTransfer { .. }
                 | Action::ApplyRevision { .. }
-                | Action::DeleteRevision { .. } => {
+                | Action::DeleteRevision { .. }
+                | Action::DeleteSnapshot { .. } => {
                     let cluster = action.cluster().unwrap_or_default();
                     per_cluster.entry(cluster).or_default().push(action);
                 }
@@ -148,6 +162,8 @@ impl Executor<'_> {
             "executing"
         );
         match action {
+            Action::HoldDeployment => self.hold_deployment().await,
+            Action::ReleaseDeployment => self.release_deployment().await,
             Action::RecordRevision { revision, record } => {
                 self.record_revision(revision, record).await
             }
@@ -167,33 +183,43 @@ impl Executor<'_> {
             }
             Action::DecideTraffic(decide) => self.decide_traffic(decide).await,
             Action::PublishSnapshot { cluster, spec } => self.publish(cluster, spec).await,
+            Action::DeleteSnapshot { cluster } => self.delete_snapshot(cluster).await,
         }
     }
 }
 
 impl Outcome {
+    /// Whether what is behind the effect may go on.
     fn add(&mut self, action: &Action, result: Result<(), ExecError>) -> bool {
         let revision = match action {
             Action::ApplyRevision { revision, .. }
             | Action::DeleteRevision { revision, .. }
             | Action::DeleteRecord { revision }
             | Action::RecordRevision { revision, .. } => Some(revision.clone()),
-            Action::CreateRollout { .. }
+            Action::HoldDeployment
+            | Action::ReleaseDeployment
+            | Action::CreateRollout { .. }
             | Action::CreatePolicy { .. }
             | Action::DeleteRollout { .. }
             | Action::StartTransfer(_)
             | Action::DeleteTransfer { .. }
             | Action::DecideTraffic(_)
-            | Action::PublishSnapshot { .. } => None,
+            | Action::PublishSnapshot { .. }
+            | Action::DeleteSnapshot { .. } => None,
         };
         let effect = Done {
             action: action.label(),
             cluster: action.cluster().map(str::to_owned),
             revision,
+            upkeep: action.upkeep(),
         };
         match result {
             Ok(()) => {
                 self.done.push(effect);
+                true
+            }
+            Err(error) if effect.upkeep.is_some() && error.was_answered() => {
+                self.refused.push(Failed { effect, error });
                 true
             }
             Err(error) => {
@@ -204,9 +230,15 @@ impl Outcome {
     }
 
     fn extend(&mut self, outcomes: Vec<Self>) {
-        for Self { done, failed } in outcomes {
+        for Self {
+            done,
+            failed,
+            refused,
+        } in outcomes
+        {
             self.done.extend(done);
             self.failed.extend(failed);
+            self.refused.extend(refused);
         }
     }
 }

@@ -5,9 +5,11 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod kept;
 mod pod;
 mod revision;
 mod transfer;
 
+pub use kept::KeptObjects;
 pub use revision::{RevisionInput, RevisionObjects, render_revision};
 pub use transfer::{TransferInput, TransferObjects, render_transfer, transfer_name};

@@ -58,33 +58,45 @@ pub struct RevisionInput {
     pub daemon_image: String,
 }
 
-/// The objects of one revision. Apply them in this order.
+/// The objects of one revision. Apply them in this order: Secrets cannot be listed, so
+/// one that is there without the others must be found by its Service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RevisionObjects {
+    /// What the gateway finds the model servers by.
+    pub service: Service,
     /// The fetch plan, with the store's credentials.
     pub fetch_secret: Secret,
     /// The model servers.
     pub deployment: Deployment,
-    /// What the gateway finds them by.
-    pub service: Service,
 }
 
 /// Renders one revision. Everything is named [`names::revision_object_name`].
 pub fn render_revision(input: &RevisionInput) -> RevisionObjects {
     let name = names::revision_object_name(&input.deployment, &input.revision);
-    let labels = labels(&[
+    let labels = object_labels(input);
+    let selector = selector(input);
+    let meta = metadata(&input.namespace, &name, &labels);
+    RevisionObjects {
+        service: service(meta.clone(), selector.clone()),
+        fetch_secret: fetch_secret(input),
+        deployment: deployment(input, &name, meta, &labels, &selector),
+    }
+}
+
+/// The fetch plan, with the store's credentials: never kept, always as it is now.
+pub(crate) fn fetch_secret(input: &RevisionInput) -> Secret {
+    let name = names::revision_object_name(&input.deployment, &input.revision);
+    let meta = metadata(&input.namespace, &name, &object_labels(input));
+    plan_secret(meta, FETCH_KEY, &input.fetch)
+}
+
+fn object_labels(input: &RevisionInput) -> Labels {
+    labels(&[
         (names::LABEL_DEPLOYMENT, &input.deployment),
         (names::LABEL_REVISION, &input.revision),
         (names::LABEL_MODEL, &input.model),
         (names::LABEL_VERSION, &input.version),
-    ]);
-    let selector = selector(input);
-    let meta = metadata(&input.namespace, &name, &labels);
-    RevisionObjects {
-        fetch_secret: plan_secret(meta.clone(), FETCH_KEY, &input.fetch),
-        deployment: deployment(input, &name, meta.clone(), &labels, &selector),
-        service: service(meta, selector),
-    }
+    ])
 }
 
 fn selector(input: &RevisionInput) -> Labels {

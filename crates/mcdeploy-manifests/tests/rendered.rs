@@ -8,7 +8,7 @@ use mcdeploy_api::{
     StoreAccess, StoreAuth, StoreLocation, TransferPlan, names,
 };
 use mcdeploy_manifests::{
-    RevisionInput, RevisionObjects, TransferInput, TransferObjects, render_revision,
+    KeptObjects, RevisionInput, RevisionObjects, TransferInput, TransferObjects, render_revision,
     render_transfer, transfer_name,
 };
 
@@ -143,6 +143,36 @@ fn an_identity_of_a_cloud_is_asked_for_where_a_store_is_used_by_it() {
     assert_eq!(account.as_deref(), Some(names::TRANSFER_SERVICE_ACCOUNT));
     let labels = template.metadata.unwrap().labels.unwrap();
     assert!(!labels.contains_key("azure.workload.identity/use"));
+}
+
+#[test]
+fn what_is_kept_is_what_was_rendered_for_every_kind_of_store() {
+    let rendered = revision();
+    let kept = KeptObjects::render(&rendered);
+    let text = serde_json::to_string(&kept).unwrap();
+    assert!(!text.contains("hunter2"), "no credential is kept");
+    let kept: KeptObjects = serde_json::from_str(&text).unwrap();
+    for provider in Provider::ALL {
+        for ambient in [None, Some(mcdeploy_api::Empty {})] {
+            let mut input = revision();
+            input.replicas = 5;
+            input.fetch.store.spec.provider = provider;
+            input.fetch.store.spec.auth.ambient = ambient;
+            assert_eq!(kept.objects(&input), render_revision(&input));
+        }
+    }
+}
+
+#[test]
+fn a_later_daemon_changes_nothing_of_what_is_kept() {
+    let kept = KeptObjects::render(&revision());
+    let mut later = revision();
+    later.daemon_image = "registry.example.com/mcdeployd@later".to_owned();
+    assert_ne!(
+        render_revision(&later).deployment,
+        render_revision(&revision()).deployment
+    );
+    assert_eq!(kept.objects(&later), render_revision(&revision()));
 }
 
 #[test]

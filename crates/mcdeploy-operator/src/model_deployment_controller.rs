@@ -9,12 +9,13 @@ mod write;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use mcdeploy_api::{ErrorClass, ModelDeployment};
+use mcdeploy_api::{ErrorClass, ModelDeployment, names};
 use mcdeploy_cluster::{ClusterClient, ClusterError};
-use mcdeploy_exec::{ExecError, Executor, Outcome};
-use mcdeploy_plan::{Plan, RevisionRecord, World, plan, status};
+use mcdeploy_exec::{ExecError, Executor, Kept, Outcome};
+use mcdeploy_plan::{Action, Plan, RevisionRecord, World, plan, status};
 
 use crate::{
+    clock,
     context::{Context, Key},
     lead::Classified,
     stores::Loaded,
@@ -59,12 +60,13 @@ pub(crate) struct Observed {
     pub(crate) owner: OwnerReference,
     pub(crate) clients: BTreeMap<String, ClusterClient>,
     pub(crate) stores: Loaded,
+    pub(crate) kept: Kept,
 }
 
 pub(crate) async fn reconcile(ctx: &Arc<Context>, key: &Key) -> Result<Option<Duration>, Error> {
     let (namespace, name) = key;
     let found: Option<ModelDeployment> = ctx.hub.get(Some(namespace), name).await?;
-    let Some(deployment) = found.filter(|d| d.metadata.deletion_timestamp.is_none()) else {
+    let Some(deployment) = found.filter(|found| !is_going(found)) else {
         ctx.memories().remove(key);
         return Ok(None);
     };
@@ -73,11 +75,17 @@ pub(crate) async fn reconcile(ctx: &Arc<Context>, key: &Key) -> Result<Option<Du
     };
     let world = &observed.world;
     let plan = plan(world);
-    let outcome = execute(ctx, key, &observed, &plan).await;
+    let outcome = execute(ctx, &observed, key, &plan).await;
     remember(ctx, key, world, &plan, &outcome);
+    report(ctx, key, &plan, &outcome);
     let mut executed = outcome.failed.iter();
     if executed.any(|failed| matches!(&failed.error, ExecError::Cluster(e) if is_fenced(e))) {
         return Ok(Some(ctx.settings.pace.settled));
+    }
+    let released = plan.actions.contains(&Action::ReleaseDeployment);
+    if released && outcome.failed.is_empty() {
+        // There is nothing left to say something about.
+        return Ok(Some(ctx.settings.pace.moving));
     }
     let statuses = status(world, &plan);
     match write::write(ctx, world, statuses).await {
@@ -87,17 +95,26 @@ pub(crate) async fn reconcile(ctx: &Arc<Context>, key: &Key) -> Result<Option<Du
     }
 }
 
+/// Deleted, and nothing of ours holds it: it goes by itself.
+fn is_going(deployment: &ModelDeployment) -> bool {
+    let metadata = &deployment.metadata;
+    let mut finalizers = metadata.finalizers.iter().flatten();
+    metadata.deletion_timestamp.is_some()
+        && !finalizers.any(|finalizer| finalizer == names::FINALIZER_CLUSTERS)
+}
+
 /// This process does not lead any more: it has nothing to say, and will be told so.
 fn is_fenced(error: &ClusterError) -> bool {
     matches!(error, ClusterError::Fenced { .. })
 }
 
-async fn execute(ctx: &Context, key: &Key, observed: &Observed, plan: &Plan) -> Outcome {
+async fn execute(ctx: &Context, observed: &Observed, key: &Key, plan: &Plan) -> Outcome {
     let Observed {
         world,
         owner,
         clients,
         stores,
+        kept,
     } = observed;
     if plan.actions.is_empty() {
         return Outcome::default();
@@ -114,11 +131,15 @@ async fn execute(ctx: &Context, key: &Key, observed: &Observed, plan: &Plan) -> 
         namespace,
         owner: owner.clone(),
         records: &records,
+        kept,
         stores: &stores.access,
         store_of: &store_of.collect(),
         daemon_image: &ctx.settings.daemon_image,
     };
-    let outcome = Box::pin(executor.execute(plan)).await;
+    Box::pin(executor.execute(plan)).await
+}
+
+fn report(ctx: &Context, key: &Key, plan: &Plan, outcome: &Outcome) {
     for done in &outcome.done {
         ctx.metrics.effect(done.action, "ok");
         tracing::info!(
@@ -141,7 +162,25 @@ async fn execute(ctx: &Context, key: &Key, observed: &Observed, plan: &Plan) -> 
             "not carried out"
         );
     }
-    outcome
+    let mut memories = ctx.memories();
+    let memory = memories.entry(key.clone()).or_default();
+    for failed in &outcome.refused {
+        let effect = &failed.effect;
+        ctx.metrics.effect(effect.action, "refused");
+        let Some(upkeep) = &effect.upkeep else {
+            continue;
+        };
+        let error = failed.error.to_string();
+        if memory.upkeep_refused(upkeep, error.clone(), clock::now()) {
+            tracing::warn!(
+                action = effect.action,
+                cluster.name = effect.cluster,
+                revision = effect.revision,
+                error,
+                "something old cannot be removed; nothing waits for it"
+            );
+        }
+    }
 }
 
 /// Remembers what lasts from this look to the next.
@@ -150,6 +189,9 @@ fn remember(ctx: &Context, key: &Key, world: &World, plan: &Plan, outcome: &Outc
     let memory = memories.entry(key.clone()).or_default();
     memory.note(plan, world.now);
     for done in &outcome.done {
+        if let Some(upkeep) = &done.upkeep {
+            memory.upkeep_done(upkeep);
+        }
         if let (Some(cluster), Some(revision)) = (&done.cluster, &done.revision) {
             memory.refused(cluster, revision, None);
         }
@@ -178,6 +220,9 @@ fn next_look(ctx: &Context, plan: &Plan, outcome: &Outcome) -> Duration {
     let pace = &ctx.settings.pace;
     if !outcome.failed.is_empty() {
         pace.blocked.min(pace.moving * 4)
+    } else if !outcome.refused.is_empty() {
+        // The status is still to say so.
+        pace.blocked
     } else if plan.is_moving() {
         pace.moving
     } else if plan.is_settled() {

@@ -1,12 +1,14 @@
 //! The plan: what to do now, and what is waited for.
 
+use std::collections::BTreeSet;
+
 use mcdeploy_api::{
     ModelRolloutSpec, ObjectName, Reason, RolloutStepState, RolloutWave, RoutingSnapshotSpec,
     TrafficPolicyStatus,
 };
 
 use crate::{
-    Invalid, RevisionRecord, World, history, rollout, traffic,
+    Invalid, RevisionRecord, World, history, retire, rollout, traffic,
     validate::{Valid, validate},
 };
 
@@ -22,12 +24,17 @@ pub struct Plan {
     pub waiting: Vec<Waiting>,
     /// One entry per cluster in scope, in wave order.
     pub steps: Vec<Step>,
+    /// One entry per cluster that is new to the placement and outside the scope, sorted
+    /// by name.
+    pub joining: Vec<Step>,
     /// Id and input of the revision that the spec asks for.
     pub target: Option<(String, RevisionRecord)>,
     /// Why nothing can be done at all.
     pub invalid: Option<Invalid>,
     /// Something waits for time alone to pass.
     pub draining: bool,
+    /// Upkeep that was refused and is not tried in this pass, by [`Action::upkeep`].
+    pub resting: BTreeSet<String>,
 }
 
 impl Plan {
@@ -39,13 +46,37 @@ impl Plan {
     /// Whether the next look should come within a second or two.
     pub fn is_moving(&self) -> bool {
         let running = |step: &Step| step.state == RolloutStepState::Running;
-        !self.actions.is_empty() || self.draining || self.steps.iter().any(running)
+        let mut steps = self.steps.iter().chain(&self.joining);
+        !self.actions.is_empty() || self.draining || steps.any(running)
+    }
+
+    /// Withholds upkeep that rests after it was refused.
+    fn rest(mut self, world: &World) -> Self {
+        let Self {
+            actions, resting, ..
+        } = &mut self;
+        actions.retain(|action| {
+            let Some(key) = action.upkeep() else {
+                return true;
+            };
+            let facts = world.upkeep.get(&key);
+            let rests = facts.is_some_and(|facts| facts.rests_until > world.now);
+            if rests {
+                resting.insert(key);
+            }
+            !rests
+        });
+        self
     }
 }
 
 /// One effect. Each is idempotent or fenced.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
+    /// Put the finalizer on the deployment, before anything is put into clusters.
+    HoldDeployment,
+    /// Take the finalizer off a deployment that was deleted: nothing is left of it.
+    ReleaseDeployment,
     /// Keep the revision's input in the hub, for as long as a cluster may need it.
     RecordRevision {
         /// Its id.
@@ -109,13 +140,20 @@ pub enum Action {
         /// What they are told.
         spec: RoutingSnapshotSpec,
     },
+    /// Tell the gateways of one cluster nothing any more.
+    DeleteSnapshot {
+        /// Member cluster.
+        cluster: String,
+    },
 }
 
 impl Action {
     /// The member cluster that the effect is in; `None`: the hub.
     pub fn cluster(&self) -> Option<&str> {
         match self {
-            Self::RecordRevision { .. }
+            Self::HoldDeployment
+            | Self::ReleaseDeployment
+            | Self::RecordRevision { .. }
             | Self::CreateRollout { .. }
             | Self::CreatePolicy { .. }
             | Self::DeleteRollout { .. }
@@ -125,13 +163,40 @@ impl Action {
             | Self::DeleteTransfer { cluster, .. }
             | Self::ApplyRevision { cluster, .. }
             | Self::DeleteRevision { cluster, .. }
-            | Self::PublishSnapshot { cluster, .. } => Some(cluster),
+            | Self::PublishSnapshot { cluster, .. }
+            | Self::DeleteSnapshot { cluster } => Some(cluster),
+        }
+    }
+
+    /// For what only removes something old: words for it, the same ones each time.
+    /// Nothing waits for upkeep, so one that is refused must not hold anything up.
+    pub fn upkeep(&self) -> Option<String> {
+        let label = self.label();
+        match self {
+            Self::DeleteRollout { name } => Some(format!("{label} {name}")),
+            Self::DeleteRecord { revision } => Some(format!("{label} {revision}")),
+            Self::DeleteTransfer { cluster, name } => Some(format!("{label} {name} in {cluster}")),
+            Self::DeleteRevision { cluster, revision } => {
+                Some(format!("{label} {revision} in {cluster}"))
+            }
+            Self::DeleteSnapshot { cluster } => Some(format!("{label} in {cluster}")),
+            Self::HoldDeployment
+            | Self::ReleaseDeployment
+            | Self::RecordRevision { .. }
+            | Self::CreateRollout { .. }
+            | Self::CreatePolicy { .. }
+            | Self::DecideTraffic(_)
+            | Self::StartTransfer(_)
+            | Self::ApplyRevision { .. }
+            | Self::PublishSnapshot { .. } => None,
         }
     }
 
     /// Short name for logs and metrics.
     pub fn label(&self) -> &'static str {
         match self {
+            Self::HoldDeployment => "hold_deployment",
+            Self::ReleaseDeployment => "release_deployment",
             Self::RecordRevision { .. } => "record_revision",
             Self::CreateRollout { .. } => "create_rollout",
             Self::CreatePolicy { .. } => "create_policy",
@@ -143,6 +208,7 @@ impl Action {
             Self::DeleteRevision { .. } => "delete_revision",
             Self::DecideTraffic(_) => "decide_traffic",
             Self::PublishSnapshot { .. } => "publish_snapshot",
+            Self::DeleteSnapshot { .. } => "delete_snapshot",
         }
     }
 }
@@ -187,6 +253,8 @@ pub struct Waiting {
 pub struct Step {
     /// Member cluster.
     pub cluster: String,
+    /// Id of the revision that it is brought to.
+    pub revision: String,
     /// How far.
     pub state: RolloutStepState,
     /// Why, in one word.
@@ -197,42 +265,69 @@ pub struct Step {
 
 /// Decides what to do about a world.
 pub fn plan(world: &World) -> Plan {
-    let generation = world.deployment.generation;
-    let valid = match validate(world) {
-        Ok(valid) => valid,
-        Err(invalid) => {
-            return Plan {
-                generation,
-                actions: vec![],
-                waiting: vec![Waiting {
-                    cluster: None,
-                    reason: invalid.reason(),
-                    message: invalid.to_string(),
-                }],
-                steps: vec![],
-                target: None,
-                invalid: Some(invalid),
-                draining: false,
-            };
+    let plan = if world.deployment.deleting {
+        retire::plan(world)
+    } else {
+        match validate(world) {
+            Ok(valid) => rollout_plan(world, valid),
+            Err(invalid) => invalid_plan(world, invalid),
         }
     };
+    plan.rest(world)
+}
+
+impl Plan {
+    /// A plan that does nothing.
+    pub(crate) fn empty(world: &World) -> Self {
+        Self {
+            generation: world.deployment.generation,
+            actions: vec![],
+            waiting: vec![],
+            steps: vec![],
+            joining: vec![],
+            target: None,
+            invalid: None,
+            draining: false,
+            resting: BTreeSet::new(),
+        }
+    }
+}
+
+fn invalid_plan(world: &World, invalid: Invalid) -> Plan {
+    Plan {
+        waiting: vec![Waiting {
+            cluster: None,
+            reason: invalid.reason(),
+            message: invalid.to_string(),
+        }],
+        invalid: Some(invalid),
+        ..Plan::empty(world)
+    }
+}
+
+fn rollout_plan(world: &World, valid: Valid) -> Plan {
     let mut actions = records(world, &valid);
     actions.extend(history::forget(world, &valid));
     let judged = rollout::judge_all(world, &valid);
+    let joining = rollout::judge_joining(world, &valid);
     let mut raises = Vec::new();
-    let mut steps = Vec::new();
-    for judged in judged {
-        for action in judged.actions {
-            // Two clusters that share a store want the same copy.
-            if !actions.contains(&action) {
-                actions.push(action);
+    let mut take = |judged: Vec<rollout::Judged>| {
+        let mut steps = Vec::new();
+        for judged in judged {
+            for action in judged.actions {
+                // Two clusters that share a store want the same copy.
+                if !actions.contains(&action) {
+                    actions.push(action);
+                }
             }
+            if judged.raise {
+                raises.push(judged.step.cluster.clone());
+            }
+            steps.push(judged.step);
         }
-        if judged.raise {
-            raises.push(judged.step.cluster.clone());
-        }
-        steps.push(judged.step);
-    }
+        steps
+    };
+    let (steps, joining) = (take(judged), take(joining));
     for name in &valid.placed {
         if let Some(member) = world.members.get(name) {
             actions.extend(rollout::keep(world, &valid, name, member));
@@ -240,14 +335,16 @@ pub fn plan(world: &World) -> Plan {
     }
     let traffic = traffic::decide(world, &valid, &raises);
     actions.extend(traffic.actions);
+    let mut waiting = waiting(steps.iter().chain(&joining));
+    waiting.extend(traffic.leaving);
     Plan {
-        generation,
         actions,
-        waiting: waiting(&steps),
+        waiting,
         steps,
+        joining,
         target: Some((valid.target, valid.record)),
-        invalid: None,
         draining: traffic.draining,
+        ..Plan::empty(world)
     }
 }
 
@@ -255,6 +352,9 @@ pub fn plan(world: &World) -> Plan {
 fn records(world: &World, valid: &Valid) -> Vec<Action> {
     let mut actions = Vec::new();
     let deployment = &world.deployment;
+    if !deployment.held {
+        actions.push(Action::HoldDeployment);
+    }
     if !world.records.contains_key(&valid.target) {
         actions.push(Action::RecordRevision {
             revision: valid.target.clone(),
@@ -288,10 +388,8 @@ pub(crate) fn rollout_name(world: &World) -> String {
     format!("{}-{}", deployment.name, deployment.generation)
 }
 
-fn waiting(steps: &[Step]) -> Vec<Waiting> {
-    let open = steps
-        .iter()
-        .filter(|step| step.state != RolloutStepState::Done);
+fn waiting<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<Waiting> {
+    let open = steps.filter(|step| step.state != RolloutStepState::Done);
     open.map(|step| Waiting {
         cluster: Some(step.cluster.clone()),
         reason: step.reason,

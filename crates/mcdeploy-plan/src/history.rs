@@ -2,7 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Action, World, status::finished, traffic, validate::Valid};
+use crate::{
+    Action, RolloutFacts, World,
+    status::{finished, is_complete},
+    traffic,
+    validate::Valid,
+};
 
 /// Rollouts that are kept, the present one included.
 const KEPT: usize = 10;
@@ -13,7 +18,12 @@ pub(crate) fn forget(world: &World, valid: &Valid) -> Vec<Action> {
     let mut rollouts: Vec<_> = world.rollouts.iter().collect();
     rollouts.sort_by_key(|rollout| std::cmp::Reverse(rollout.spec.deployment_generation));
     let (kept, old) = rollouts.split_at(rollouts.len().min(KEPT));
-    let closed = old.iter().filter(|rollout| finished(&rollout.status));
+    let last_complete = rollouts.iter().find(|rollout| is_complete(&rollout.status));
+    let is_base =
+        |rollout: &RolloutFacts| last_complete.is_some_and(|last| last.name == rollout.name);
+    let closed = old
+        .iter()
+        .filter(|rollout| finished(&rollout.status) && !is_base(rollout));
     let mut actions: Vec<_> = closed
         .map(|rollout| Action::DeleteRollout {
             name: rollout.name.clone(),
@@ -24,6 +34,8 @@ pub(crate) fn forget(world: &World, valid: &Valid) -> Vec<Action> {
     }
     let mut needed: BTreeSet<&str> = kept.iter().map(|r| r.spec.to_revision.as_str()).collect();
     needed.insert(&valid.target);
+    // A cluster that joins gets it.
+    needed.extend(valid.base.iter().map(|(revision, _)| revision.as_str()));
     let rows = &world.deployment.status.clusters;
     needed.extend(rows.iter().filter_map(|row| row.revision.as_deref()));
     let views = world.members.values().filter_map(|member| member.seen());

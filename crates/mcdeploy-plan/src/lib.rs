@@ -14,9 +14,11 @@
 
 mod decide;
 mod history;
+mod leave;
 mod memory;
 mod placement;
 mod replication;
+mod retire;
 mod revision;
 mod rollout;
 mod status;
@@ -32,10 +34,10 @@ pub use placement::{placed, waves};
 pub use revision::{RevisionRecord, input_hash};
 pub use rollout::{ProbeWanted, ReplicaWanted, probes_wanted, replicas_wanted};
 pub use status::{Statuses, status};
-pub use validate::Invalid;
+pub use validate::{Invalid, last_complete_revision};
 pub use version::version_status;
 pub use world::{
     DeploymentFacts, MemberFacts, MemberView, ObjectFacts, PolicyFacts, ProbeFacts, Problem,
     ReplicaFacts, RolloutFacts, Sight, SnapshotFacts, StoreFacts, Timings, TransferFacts,
-    TransferState, World,
+    TransferState, UpkeepFacts, World,
 };

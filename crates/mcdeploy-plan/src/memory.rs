@@ -1,18 +1,31 @@
 //! What a leader remembers from one look to the next, to tell how long something has
 //! lasted. Losing it is safe: every wait then begins again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use mcdeploy_api::{Epoch, Reason, RolloutStepState};
 
-use crate::{Plan, World};
+use crate::{Action, Plan, UpkeepFacts, World};
 
 /// Since when things are as they are, for one deployment.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     clusters: BTreeMap<String, Since>,
+    upkeep: BTreeMap<String, Refused>,
 }
+
+/// Upkeep that was refused.
+#[derive(Clone, Debug)]
+struct Refused {
+    times: u32,
+    facts: UpkeepFacts,
+}
+
+/// First pause after upkeep was refused; it doubles.
+const FIRST_REST: SignedDuration = SignedDuration::from_secs(10);
+/// Longest pause.
+const LONGEST_REST: SignedDuration = SignedDuration::from_mins(10);
 
 #[derive(Clone, Debug, Default)]
 struct Since {
@@ -24,6 +37,10 @@ struct Since {
 impl Memory {
     /// Puts what is remembered into a world that was just observed.
     pub fn recall(&mut self, world: &mut World) {
+        let upkeep = self.upkeep.iter();
+        world.upkeep = upkeep
+            .map(|(key, refused)| (key.clone(), refused.facts.clone()))
+            .collect();
         self.clusters
             .retain(|name, _| world.members.contains_key(name));
         for (name, member) in &mut world.members {
@@ -43,8 +60,11 @@ impl Memory {
 
     /// Remembers how far a plan found each cluster.
     pub fn note(&mut self, plan: &Plan, now: Timestamp) {
-        let target = plan.target.as_ref().map(|(id, _)| id.clone());
-        for step in &plan.steps {
+        // What nobody wants removed any more is forgotten.
+        let wanted: BTreeSet<_> = plan.actions.iter().filter_map(Action::upkeep).collect();
+        self.upkeep
+            .retain(|key, _| wanted.contains(key) || plan.resting.contains(key));
+        for step in plan.steps.iter().chain(&plan.joining) {
             let since = self.clusters.entry(step.cluster.clone()).or_default();
             let under_way = match step.state {
                 RolloutStepState::Running | RolloutStepState::Blocked => true,
@@ -52,13 +72,34 @@ impl Memory {
                     false
                 }
             };
-            let key = target.clone().filter(|_| under_way);
-            since.running = key.map(|target| {
-                let key = (target, step.reason, step.message.clone());
+            let key = under_way.then(|| step.revision.clone());
+            since.running = key.map(|revision| {
+                let key = (revision, step.reason, step.message.clone());
                 let before = since.running.take().filter(|(old, _)| *old == key);
                 before.unwrap_or((key, now))
             });
         }
+    }
+
+    /// Remembers that upkeep was refused, and lets it rest, longer each time. Answers
+    /// whether that is news.
+    pub fn upkeep_refused(&mut self, key: &str, message: String, now: Timestamp) -> bool {
+        let before = self.upkeep.get(key);
+        let news = before.is_none_or(|before| before.facts.message != message);
+        let times = before.map_or(0, |before| before.times.min(10));
+        let rest = (FIRST_REST * (1 << times)).min(LONGEST_REST);
+        let facts = UpkeepFacts {
+            message,
+            rests_until: now.checked_add(rest).unwrap_or(now),
+        };
+        let times = times + 1;
+        self.upkeep.insert(key.to_owned(), Refused { times, facts });
+        news
+    }
+
+    /// Remembers that upkeep was done.
+    pub fn upkeep_done(&mut self, key: &str) {
+        self.upkeep.remove(key);
     }
 
     /// Remembers that a cluster refused the objects of a revision for good, or, with

@@ -1,8 +1,8 @@
-//! Getting a verified copy of the target's version into a provider's own store.
+//! Getting a verified copy of a version into a provider's own store.
 
-use mcdeploy_api::{Reason, ReplicaState};
+use mcdeploy_api::{Reason, ReplicaState, Sha256Digest};
 
-use crate::{Action, StartTransfer, TransferFacts, TransferState, World, validate::Valid};
+use crate::{Action, StartTransfer, TransferFacts, TransferState, World, validate::Goal};
 
 /// The copy in one cluster's store.
 pub(crate) enum Artifact {
@@ -15,14 +15,14 @@ pub(crate) enum Artifact {
 }
 
 /// Looks at the copy in `store` and says what to do about it.
-pub(crate) fn artifact(world: &World, valid: &Valid, store: &str) -> (Artifact, Vec<Action>) {
-    let Some(replica) = world.replicas.get(&(store.to_owned(), valid.digest)) else {
+pub(crate) fn artifact(world: &World, goal: Goal<'_>, store: &str) -> (Artifact, Vec<Action>) {
+    let Some(replica) = world.replicas.get(&(store.to_owned(), goal.digest())) else {
         let message = format!("the copy in store {store} was not looked at yet");
         return (Artifact::Coming(Reason::Pending, message), vec![]);
     };
     match replica.state {
         ReplicaState::Verified => {
-            let ended = jobs(world, store).filter(|(_, job)| ended(job));
+            let ended = jobs(world, store, goal.digest()).filter(|(_, job)| ended(job));
             (Artifact::Verified, ended.map(delete).collect())
         }
         ReplicaState::ChecksumMismatch => {
@@ -34,13 +34,13 @@ pub(crate) fn artifact(world: &World, valid: &Valid, store: &str) -> (Artifact, 
             let message = format!("store {store}: {}", replica.message);
             (Artifact::Stopped(replica.reason, message), vec![])
         }
-        ReplicaState::Missing | ReplicaState::Copying => missing(world, valid, store),
+        ReplicaState::Missing | ReplicaState::Copying => missing(world, goal, store),
     }
 }
 
-fn missing(world: &World, valid: &Valid, store: &str) -> (Artifact, Vec<Action>) {
+fn missing(world: &World, goal: Goal<'_>, store: &str) -> (Artifact, Vec<Action>) {
     let coming = |message| Artifact::Coming(Reason::ArtifactCopying, message);
-    let all: Vec<_> = jobs(world, store).collect();
+    let all: Vec<_> = jobs(world, store, goal.digest()).collect();
     if let Some((cluster, job)) = all.iter().find(|(_, job)| !ended(job)) {
         let message = format!("transfer {} runs in {cluster}", job.name);
         return (coming(message), vec![]);
@@ -64,14 +64,14 @@ fn missing(world: &World, valid: &Valid, store: &str) -> (Artifact, Vec<Action>)
         let message = format!("transfer {} in {cluster} starts again", job.name);
         return (coming(message), all.iter().copied().map(delete).collect());
     }
-    match source(world, valid, store) {
+    match source(world, goal, store) {
         Ok((source, cluster)) => {
             let message = format!("copies from {source} to {store}, in {cluster}");
             let start = StartTransfer {
                 cluster,
                 source,
                 target: store.to_owned(),
-                record: valid.record.clone(),
+                record: goal.record.clone(),
             };
             (coming(message), vec![Action::StartTransfer(start)])
         }
@@ -83,18 +83,18 @@ fn missing(world: &World, valid: &Valid, store: &str) -> (Artifact, Vec<Action>)
 /// The store that was pushed to comes first, then the others by name.
 fn source(
     world: &World,
-    valid: &Valid,
+    goal: Goal<'_>,
     target: &str,
 ) -> Result<(String, String), (Reason, String)> {
     let mut verified: Vec<&String> = world
         .replicas
         .iter()
         .filter(|((store, digest), replica)| {
-            store != target && *digest == valid.digest && replica.state == ReplicaState::Verified
+            store != target && *digest == goal.digest() && replica.state == ReplicaState::Verified
         })
         .map(|((store, _), _)| store)
         .collect();
-    verified.sort_by_key(|store| (**store != valid.origin, *store));
+    verified.sort_by_key(|store| (store.as_str() != goal.origin, *store));
     for store in &verified {
         let mut beside = world
             .members
@@ -121,10 +121,11 @@ fn source(
 fn jobs<'a>(
     world: &'a World,
     store: &'a str,
+    digest: Sha256Digest,
 ) -> impl Iterator<Item = (&'a String, &'a TransferFacts)> {
     world.members.iter().flat_map(move |(cluster, member)| {
         let jobs = member.seen().into_iter().flat_map(|view| &view.transfers);
-        jobs.filter(move |job| job.target == store)
+        jobs.filter(move |job| job.target == store && job.digest == digest)
             .map(move |job| (cluster, job))
     })
 }

@@ -7,7 +7,7 @@ use crate::{
     replication::{self, Artifact},
     revision::input_hash,
     traffic,
-    validate::{Valid, validate},
+    validate::{Goal, Valid, validate},
 };
 
 /// A copy that the planner wants looked at.
@@ -56,12 +56,24 @@ pub(crate) fn judge_all(world: &World, valid: &Valid) -> Vec<Judged> {
         let judged: Vec<_> = wave
             .iter()
             .filter_map(|name| Some((name, world.members.get(name)?)))
-            .map(|(name, member)| judge(world, valid, name, member, open))
+            .map(|(name, member)| judge(world, valid.target_goal(), name, member, open))
             .collect();
         open = open && judged.iter().all(|judged| lets_pass(judged.step.state));
         all.extend(judged);
     }
     all
+}
+
+/// Judges every cluster that joins, sorted by name: none waits for another.
+pub(crate) fn judge_joining(world: &World, valid: &Valid) -> Vec<Judged> {
+    let Some(goal) = valid.base_goal() else {
+        return vec![];
+    };
+    let joining = valid.joining.iter();
+    let members = joining.filter_map(|name| Some((name, world.members.get(name)?)));
+    members
+        .map(|(name, member)| judge(world, goal, name, member, true))
+        .collect()
 }
 
 /// A cluster that is merely under way holds the waves behind it; one that cannot go on
@@ -73,10 +85,11 @@ fn lets_pass(state: RolloutStepState) -> bool {
     }
 }
 
-fn judge(world: &World, valid: &Valid, name: &str, member: &MemberFacts, open: bool) -> Judged {
+fn judge(world: &World, goal: Goal<'_>, name: &str, member: &MemberFacts, open: bool) -> Judged {
     let mut judged = Judged {
         step: Step {
             cluster: name.to_owned(),
+            revision: goal.revision.to_owned(),
             state: RolloutStepState::Running,
             reason: Reason::Pending,
             message: String::new(),
@@ -92,10 +105,10 @@ fn judge(world: &World, valid: &Valid, name: &str, member: &MemberFacts, open: b
         }
         Sight::Seen(view) => view,
     };
-    if serves_only(world, name, &valid.target) {
-        already_serving(world, valid, member, view, &mut judged);
+    if serves_only(world, name, goal.revision) {
+        already_serving(world, goal, member, view, &mut judged);
     } else {
-        bring_up(world, valid, name, member, view, open, &mut judged);
+        bring_up(world, goal, name, member, view, open, &mut judged);
     }
     let stuck = member
         .running_since
@@ -130,13 +143,13 @@ fn serves_only(world: &World, cluster: &str, target: &str) -> bool {
 /// The target takes the region's traffic: keep its objects as wanted.
 fn already_serving(
     world: &World,
-    valid: &Valid,
+    goal: Goal<'_>,
     member: &MemberFacts,
     view: &MemberView,
     judged: &mut Judged,
 ) {
     if view.applied() {
-        let message = format!("{} takes this region's traffic", valid.record.version);
+        let message = format!("{} takes this region's traffic", goal.record.version);
         judged.set(RolloutStepState::Done, Reason::Serving, message);
     } else {
         let message = view.refusal().unwrap_or_else(|| {
@@ -147,16 +160,16 @@ fn already_serving(
     let Some(version) = store_version(world, member) else {
         return;
     };
-    let (artifact, actions) = replication::artifact(world, valid, &member.store);
+    let (artifact, actions) = replication::artifact(world, goal, &member.store);
     judged.actions.extend(actions);
     let replicas = world.deployment.spec.replicas;
-    let wanted = input_hash(&valid.target, replicas, version);
-    let have = view.revisions.get(&valid.target);
+    let wanted = input_hash(goal.revision, replicas, version);
+    let have = view.revisions.get(goal.revision);
     let differs = have.is_none_or(|have| have.input_hash.as_ref() != Some(&wanted));
     if differs && matches!(artifact, Artifact::Verified) {
         judged.actions.push(Action::ApplyRevision {
             cluster: judged.step.cluster.clone(),
-            revision: valid.target.clone(),
+            revision: goal.revision.to_owned(),
             replicas,
         });
     }
@@ -165,7 +178,7 @@ fn already_serving(
 /// The target does not take traffic yet: artifact, objects, pods, gateway, probe.
 fn bring_up(
     world: &World,
-    valid: &Valid,
+    goal: Goal<'_>,
     name: &str,
     member: &MemberFacts,
     view: &MemberView,
@@ -176,7 +189,7 @@ fn bring_up(
         Ok(version) => version,
         Err((reason, message)) => return judged.blocked(reason, message),
     };
-    let (artifact, actions) = replication::artifact(world, valid, &member.store);
+    let (artifact, actions) = replication::artifact(world, goal, &member.store);
     judged.actions.extend(actions);
     if !open {
         // Bytes may travel ahead of their wave; pods and traffic may not.
@@ -189,16 +202,16 @@ fn bring_up(
         Artifact::Stopped(reason, message) => return judged.blocked(reason, message),
     }
     let replicas = world.deployment.spec.replicas;
-    let wanted = input_hash(&valid.target, replicas, version);
-    let have = view.revisions.get(&valid.target);
+    let wanted = input_hash(goal.revision, replicas, version);
+    let have = view.revisions.get(goal.revision);
     let have = have.filter(|have| have.input_hash.as_ref() == Some(&wanted));
     let Some(have) = have else {
         judged.actions.push(Action::ApplyRevision {
             cluster: name.to_owned(),
-            revision: valid.target.clone(),
+            revision: goal.revision.to_owned(),
             replicas,
         });
-        let refused = member.refused.as_ref().filter(|(r, _)| *r == valid.target);
+        let refused = member.refused.as_ref().filter(|(r, _)| *r == goal.revision);
         return match refused {
             Some((_, message)) => judged.blocked(Reason::ApplyRefused, message.clone()),
             None => judged.running(Reason::PodsNotReady, "the objects are being applied"),
@@ -213,12 +226,12 @@ fn bring_up(
             ),
         };
     }
-    through_gateway(valid, name, member, view, judged);
+    through_gateway(goal, name, member, view, judged);
 }
 
 /// Pods are ready; now they have to be seen from where requests come.
 fn through_gateway(
-    valid: &Valid,
+    goal: Goal<'_>,
     name: &str,
     member: &MemberFacts,
     view: &MemberView,
@@ -230,7 +243,7 @@ fn through_gateway(
     };
     let listed = view.snapshot.as_ref().is_some_and(|snapshot| {
         let mut revisions = snapshot.spec.revisions.iter();
-        revisions.any(|route| route.revision == valid.target)
+        revisions.any(|route| route.revision == goal.revision)
     });
     if !listed || !view.applied() {
         let message = view.refusal().unwrap_or_else(|| {
@@ -241,11 +254,15 @@ fn through_gateway(
     judged.probe = Some(ProbeWanted {
         cluster: name.to_owned(),
         address: address.clone(),
-        model: valid.record.model.clone(),
-        version: valid.record.version.clone(),
-        revision: valid.target.clone(),
+        model: goal.record.model.clone(),
+        version: goal.record.version.clone(),
+        revision: goal.revision.to_owned(),
     });
-    match member.probe.as_ref().filter(|p| p.revision == valid.target) {
+    match member
+        .probe
+        .as_ref()
+        .filter(|p| p.revision == goal.revision)
+    {
         None => judged.running(Reason::Pending, "the revision was not probed yet"),
         Some(probe) if probe.ok => {
             judged.raise = true;
@@ -282,23 +299,31 @@ pub(crate) fn usable_store<'a>(
     }
 }
 
-/// Copies to look at for this world: the target's in every member's store and where it
-/// was pushed, and that of a revision whose objects have to be put back. Sorted.
+/// A deployment that is deleted, or wrong, is not brought anywhere.
+fn acted_on(world: &World) -> Option<Valid> {
+    validate(world).ok().filter(|_| !world.deployment.deleting)
+}
+
+/// Copies to look at for this world: those of the target, and of what a new cluster gets,
+/// in every member's store and where they were pushed, and that of a revision whose
+/// objects have to be put back. Sorted.
 pub fn replicas_wanted(world: &World) -> Vec<ReplicaWanted> {
-    let Ok(valid) = validate(world) else {
+    let Some(valid) = acted_on(world) else {
         return vec![];
     };
-    let stores = world.members.values().map(|member| member.store.clone());
-    let mut wanted: Vec<_> = stores
-        .chain([valid.origin.clone()])
-        .filter(|store| world.stores.contains_key(store))
-        .map(|store| ReplicaWanted {
+    let joining = valid.base_goal().filter(|_| !valid.joining.is_empty());
+    let mut wanted = Vec::new();
+    for goal in [Some(valid.target_goal()), joining].into_iter().flatten() {
+        let stores = world.members.values().map(|member| member.store.clone());
+        let stores = stores.chain([goal.origin.to_owned()]);
+        let known = stores.filter(|store| world.stores.contains_key(store));
+        wanted.extend(known.map(|store| ReplicaWanted {
             store,
-            model: valid.record.model.clone(),
-            version: valid.record.version.clone(),
-            digest: valid.digest,
-        })
-        .collect();
+            model: goal.record.model.clone(),
+            version: goal.record.version.clone(),
+            digest: goal.digest(),
+        }));
+    }
     for name in &valid.placed {
         let Some(member) = world.members.get(name) else {
             continue;
@@ -320,10 +345,12 @@ pub fn replicas_wanted(world: &World) -> Vec<ReplicaWanted> {
 
 /// Probes to take for this world.
 pub fn probes_wanted(world: &World) -> Vec<ProbeWanted> {
-    let Ok(valid) = validate(world) else {
+    let Some(valid) = acted_on(world) else {
         return vec![];
     };
     let judged = judge_all(world, &valid).into_iter();
+    let joining = judge_joining(world, &valid);
+    let judged = judged.chain(joining);
     judged.filter_map(|judged| judged.probe).collect()
 }
 

@@ -7,7 +7,7 @@ use mcdeploy_api::{
 
 use crate::{
     Action, MemberFacts, MemberView, Plan, Sight, Step, World, decide::rollout_name, placement,
-    traffic,
+    retire, traffic,
 };
 
 /// Statuses to be written where they differ from what stands there.
@@ -23,11 +23,19 @@ pub struct Statuses {
 
 /// Computes every status from what was seen and what is planned.
 pub fn status(world: &World, plan: &Plan) -> Statuses {
+    if world.deployment.deleting {
+        // The records go with it.
+        return Statuses {
+            deployment: retire::status(world, plan),
+            rollouts: vec![],
+            policy: None,
+        };
+    }
     let placed = placement::placed(&world.deployment.spec, &world.members);
     let mut rows: Vec<_> = world
         .members
         .iter()
-        .filter(|(name, _)| placed.contains(name) || !traffic::serving(world, name).is_empty())
+        .filter(|(name, member)| placed.contains(name) || holds(world, name, member))
         .map(|(name, member)| row(world, plan, name, member, placed.contains(name)))
         .collect();
     rows.sort_by(|a, b| a.cluster.cmp(&b.cluster));
@@ -38,16 +46,18 @@ pub fn status(world: &World, plan: &Plan) -> Statuses {
     }
 }
 
-fn row(
-    world: &World,
-    plan: &Plan,
-    name: &str,
-    member: &MemberFacts,
-    placed: bool,
-) -> ClusterStatus {
+/// Whether there is something of the deployment in a cluster, as far as is known.
+fn holds(world: &World, name: &str, member: &MemberFacts) -> bool {
     let rows = &world.deployment.status.clusters;
-    let before = rows.iter().find(|row| row.cluster == name);
-    let mut row = before.cloned().unwrap_or_else(|| ClusterStatus {
+    match member.seen() {
+        Some(view) => view.snapshot.is_some() || !view.revisions.is_empty(),
+        None => rows.iter().any(|row| row.cluster == name),
+    }
+}
+
+/// The row of a cluster that nothing was told about yet.
+pub(crate) fn new_row(world: &World, name: &str, member: &MemberFacts) -> ClusterStatus {
+    ClusterStatus {
         cluster: name.to_owned(),
         provider: member.provider,
         reachable: Ternary::Unknown,
@@ -60,7 +70,21 @@ fn row(
         artifact_bytes: 0,
         reason: String::new(),
         message: String::new(),
-    });
+    }
+}
+
+fn row(
+    world: &World,
+    plan: &Plan,
+    name: &str,
+    member: &MemberFacts,
+    placed: bool,
+) -> ClusterStatus {
+    let rows = &world.deployment.status.clusters;
+    let before = rows.iter().find(|row| row.cluster == name);
+    let mut row = before
+        .cloned()
+        .unwrap_or_else(|| new_row(world, name, member));
     let view = match &member.sight {
         Sight::Unknown { reason, message } => {
             row.reachable = Ternary::Unknown;
@@ -71,8 +95,9 @@ fn row(
         Sight::Seen(view) => view,
     };
     row.reachable = Ternary::True;
-    let step = plan.steps.iter().find(|step| step.cluster == name);
-    observed(world, plan, name, member, view, step.is_some(), &mut row);
+    let mut steps = plan.steps.iter().chain(&plan.joining);
+    let step = steps.find(|step| step.cluster == name);
+    observed(world, plan, name, member, view, step, &mut row);
     let (reason, message) = explain(plan, view, step, placed, &row);
     reason.as_str().clone_into(&mut row.reason);
     row.message = message;
@@ -86,7 +111,7 @@ fn observed(
     name: &str,
     member: &MemberFacts,
     view: &MemberView,
-    in_scope: bool,
+    step: Option<&Step>,
     row: &mut ClusterStatus,
 ) {
     let serving = traffic::serving(world, name);
@@ -107,23 +132,23 @@ fn observed(
         }
         Some(_) => {}
     }
-    let target = plan.target.as_ref().filter(|_| in_scope);
-    let next = target
-        .map(|(id, _)| id)
-        .filter(|id| row.revision.as_ref() != Some(*id) && view.revisions.contains_key(*id));
+    let goal = step.map(|step| &step.revision);
+    let next =
+        goal.filter(|id| row.revision.as_ref() != Some(*id) && view.revisions.contains_key(*id));
     row.next_revision = next.cloned();
     let newest = row.next_revision.as_ref().or(row.revision.as_ref());
     let objects = newest.and_then(|revision| view.revisions.get(revision));
     row.ready_replicas = objects.map_or(0, |objects| objects.ready);
-    row.desired_replicas = if in_scope {
+    row.desired_replicas = if step.is_some() {
         world.deployment.spec.replicas
     } else {
         objects.map_or(row.desired_replicas, |objects| objects.replicas)
     };
-    let record = match target {
-        Some((_, record)) => Some(record),
-        None => row.revision.as_ref().and_then(|id| world.records.get(id)),
-    };
+    let target = plan.target.as_ref().filter(|(id, _)| goal == Some(id));
+    let other = goal.or(row.revision.as_ref());
+    let record = target
+        .map(|(_, record)| record)
+        .or_else(|| other.and_then(|id| world.records.get(id)));
     let copy = record.map(|record| (member.store.clone(), record.manifest_digest));
     if let Some(replica) = copy.and_then(|copy| world.replicas.get(&copy)) {
         row.artifact_bytes = replica.verified_bytes;
@@ -159,8 +184,15 @@ fn explain(
         return (invalid.reason(), format!("serves {version}: {invalid}"));
     }
     if !placed {
-        let message = format!("no longer placed; {version} is left as it is");
-        return (Reason::OutOfScope, message);
+        let mut leaving = plan.waiting.iter();
+        let leaving = leaving.find(|waiting| waiting.cluster.as_ref() == Some(&row.cluster));
+        return match leaving {
+            Some(waiting) => (waiting.reason, waiting.message.clone()),
+            None => (
+                Reason::OutOfScope,
+                format!("no longer placed; {version} is left as it is"),
+            ),
+        };
     }
     if row.revision.as_ref() == target {
         return (Reason::Serving, String::new());
@@ -218,6 +250,15 @@ fn deployment(
         set(ConditionType::Progressing, progressing(plan));
     }
     set(ConditionType::MixedRevisions, mixed(plan, &rows));
+    let told = |kind: ConditionType| {
+        let mut before = world.deployment.status.conditions.iter();
+        before.any(|condition| condition.type_ == kind.as_str())
+    };
+    let upkeep = upkeep(world, plan);
+    // Most never see it.
+    if upkeep.0 == ConditionStatus::True || told(ConditionType::UpkeepRefused) {
+        set(ConditionType::UpkeepRefused, upkeep);
+    }
     status.clusters = rows;
     status
 }
@@ -277,7 +318,8 @@ fn progressing(plan: &Plan) -> Verdict {
         RolloutStepState::Running | RolloutStepState::Waiting => true,
         RolloutStepState::Done | RolloutStepState::Blocked | RolloutStepState::Unknown => false,
     };
-    if let Some(step) = plan.steps.iter().find(moves) {
+    let mut steps = plan.steps.iter().chain(&plan.joining);
+    if let Some(step) = steps.find(moves) {
         let message = format!("{}: {}", step.cluster, step.message);
         return (ConditionStatus::True, Reason::RollingOut, message);
     }
@@ -289,6 +331,21 @@ fn progressing(plan: &Plan) -> Verdict {
         }
         None => (ConditionStatus::False, Reason::AsDesired, String::new()),
     }
+}
+
+/// Old objects that cannot be removed. Nothing waits for them.
+fn upkeep(world: &World, plan: &Plan) -> Verdict {
+    let wanted: Vec<_> = plan.actions.iter().filter_map(Action::upkeep).collect();
+    let wanted = |key: &String| wanted.contains(key) || plan.resting.contains(key);
+    let refused = world.upkeep.iter().filter(|(key, _)| wanted(key));
+    let refused: Vec<_> = refused
+        .map(|(key, facts)| format!("{key}: {}", facts.message))
+        .collect();
+    if refused.is_empty() {
+        return (ConditionStatus::False, Reason::AsDesired, String::new());
+    }
+    let message = refused.join("; ");
+    (ConditionStatus::True, Reason::UpkeepRefused, message)
 }
 
 fn mixed(plan: &Plan, rows: &[ClusterStatus]) -> Verdict {
@@ -358,6 +415,13 @@ fn step(step: &Step) -> RolloutStep {
     }
 }
 
+/// The target was seen serving in every cluster of the scope.
+pub(crate) fn is_complete(status: &ModelRolloutStatus) -> bool {
+    let complete = ConditionType::Complete.as_str();
+    let mut conditions = status.conditions.iter();
+    conditions.any(|c| c.type_ == complete && c.status == ConditionStatus::True.as_str())
+}
+
 /// Complete, or superseded already: the record is closed.
 pub(crate) fn finished(status: &ModelRolloutStatus) -> bool {
     status.conditions.iter().any(|condition| {
@@ -369,42 +433,23 @@ pub(crate) fn finished(status: &ModelRolloutStatus) -> bool {
 
 fn policy(world: &World, plan: &Plan, placed: &[String]) -> Option<TrafficPolicyStatus> {
     let policy = world.policy.as_ref()?;
-    let decides = |action: &Action| match action {
-        Action::DecideTraffic(_) => true,
-        Action::RecordRevision { .. }
-        | Action::CreateRollout { .. }
-        | Action::CreatePolicy { .. }
-        | Action::DeleteRollout { .. }
-        | Action::DeleteRecord { .. }
-        | Action::StartTransfer(_)
-        | Action::DeleteTransfer { .. }
-        | Action::ApplyRevision { .. }
-        | Action::DeleteRevision { .. }
-        | Action::PublishSnapshot { .. } => false,
-    };
+    let decides = |action: &Action| matches!(action, Action::DecideTraffic(_));
     if plan.invalid.is_some() || plan.actions.iter().any(decides) {
         return None;
     }
     let mut status = policy.status.clone();
     status.observed_generation = Some(policy.generation);
+    let is_placed = |name: &str| placed.iter().any(|placed| placed == name);
     let behind = world.members.iter().filter(|(name, member)| {
         let view = member.seen().filter(|view| view.snapshot.is_some());
-        placed.contains(name) && view.is_some_and(|view| !view.applied())
+        is_placed(name) && view.is_some_and(|view| !view.applied())
     });
     let behind: Vec<_> = behind.map(|(name, _)| name.as_str()).collect();
-    let publishes = plan.actions.iter().filter_map(|action| match action {
-        Action::PublishSnapshot { cluster, .. } => Some(cluster.as_str()),
-        Action::RecordRevision { .. }
-        | Action::CreateRollout { .. }
-        | Action::CreatePolicy { .. }
-        | Action::DeleteRollout { .. }
-        | Action::DeleteRecord { .. }
-        | Action::StartTransfer(_)
-        | Action::DeleteTransfer { .. }
-        | Action::ApplyRevision { .. }
-        | Action::DeleteRevision { .. }
-        | Action::DecideTraffic(_) => None,
+    let publishes = plan.actions.iter().filter(|action| {
+        let publishes = matches!(action, Action::PublishSnapshot { .. });
+        publishes && action.cluster().is_some_and(is_placed)
     });
+    let publishes = publishes.filter_map(Action::cluster);
     let mut late: Vec<_> = behind.into_iter().chain(publishes).collect();
     late.sort_unstable();
     late.dedup();

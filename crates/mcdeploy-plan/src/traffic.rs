@@ -7,12 +7,17 @@ use mcdeploy_api::{
     TrafficPolicyStatus, names,
 };
 
-use crate::{Action, DecideTraffic, MemberFacts, MemberView, PolicyFacts, World, validate::Valid};
+use crate::{
+    Action, DecideTraffic, MemberFacts, MemberView, PolicyFacts, Waiting, World, leave,
+    validate::Valid,
+};
 
 /// The traffic part of a plan.
 #[derive(Default)]
 pub(crate) struct Traffic {
     pub(crate) actions: Vec<Action>,
+    /// One entry per cluster that leaves.
+    pub(crate) leaving: Vec<Waiting>,
     pub(crate) draining: bool,
 }
 
@@ -53,7 +58,9 @@ pub(crate) fn decide(world: &World, valid: &Valid, raises: &[String]) -> Traffic
     let mut traffic = Traffic::default();
     let mut contents = Vec::new();
     let mut changed = Vec::new();
-    for name in sorted(&valid.placed) {
+    let mut told = valid.placed.clone();
+    told.extend(leave::leaving(world, valid));
+    for name in sorted(&told) {
         let Some((member, view)) = seen(world, name) else {
             continue;
         };
@@ -69,7 +76,8 @@ pub(crate) fn decide(world: &World, valid: &Valid, raises: &[String]) -> Traffic
             revisions,
             regions: regions(world, valid, policy, name, view),
         };
-        if spec.revisions.is_empty() && spec.regions.is_empty() && view.snapshot.is_none() {
+        let is_empty = spec.regions.is_empty() || !valid.placed.contains(name);
+        if spec.revisions.is_empty() && is_empty && view.snapshot.is_none() {
             continue;
         }
         let hash = spec.content_hash();
@@ -85,9 +93,13 @@ pub(crate) fn decide(world: &World, valid: &Valid, raises: &[String]) -> Traffic
     traffic
         .actions
         .extend(publish(world, valid, policy, raises, &contents, changed));
-    for name in sorted(&valid.placed) {
+    for name in sorted(&told) {
         traffic.actions.extend(prune(world, valid, name));
     }
+    let left = leave::finish(world, valid);
+    traffic.actions.extend(left.actions);
+    traffic.draining |= left.draining;
+    traffic.leaving = left.waiting;
     traffic
 }
 
@@ -97,7 +109,7 @@ fn sorted(names: &[String]) -> Vec<&String> {
     names
 }
 
-fn seen<'a>(world: &'a World, name: &str) -> Option<(&'a MemberFacts, &'a MemberView)> {
+pub(crate) fn seen<'a>(world: &'a World, name: &str) -> Option<(&'a MemberFacts, &'a MemberView)> {
     let member = world.members.get(name)?;
     Some((member, member.seen()?))
 }
@@ -112,21 +124,23 @@ fn revisions(
     view: &MemberView,
     raises: &[String],
 ) -> (Vec<RevisionRoute>, bool) {
-    let target = &valid.target;
-    let raise = raises.iter().any(|cluster| cluster == name);
+    let goal = valid.goal(name).map(|goal| goal.revision);
+    let raise = goal.filter(|_| raises.iter().any(|cluster| cluster == name));
     let mut weights: BTreeMap<String, i32> = serving(world, name).into_iter().collect();
-    if raise {
+    if raise.is_some() || leave::may_stop(world, valid, name) {
         for weight in weights.values_mut() {
             *weight = 0;
         }
-        weights.insert(target.clone(), 100);
+    }
+    if let Some(goal) = raise {
+        weights.insert(goal.to_owned(), 100);
     }
     let present = |revision: &str| {
         let objects = view.revisions.get(revision);
         objects.is_some_and(|objects| objects.input_hash.is_some())
     };
-    if valid.in_scope(name) && present(target) {
-        weights.entry(target.clone()).or_insert(0);
+    if let Some(goal) = goal.filter(|goal| present(goal)) {
+        weights.entry(goal.to_owned()).or_insert(0);
     }
     let drained = drained(world, member, view, &weights);
     let mut draining = false;
@@ -225,7 +239,9 @@ fn regions(
             });
         }
         if !valid.placed.contains(other) {
-            return known.cloned();
+            return known
+                .filter(|_| !leave::may_leave(world, valid, other))
+                .cloned();
         }
         let revisions: Vec<_> = serving(world, other).into_iter().map(|(r, _)| r).collect();
         let address = member
@@ -348,7 +364,9 @@ fn prune(world: &World, valid: &Valid, name: &str) -> Vec<Action> {
         routes.any(|route| route.revision == revision)
     };
     let unused = view.revisions.keys().filter(|revision| {
-        let shall = valid.in_scope(name) && **revision == valid.target;
+        let shall = valid
+            .goal(name)
+            .is_some_and(|goal| goal.revision == *revision);
         let serves = serving.iter().any(|(r, _)| r == *revision);
         !shall && !serves && !listed(revision)
     });

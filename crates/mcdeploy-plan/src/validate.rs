@@ -2,7 +2,7 @@
 
 use mcdeploy_api::{Reason, Sha256Digest};
 
-use crate::{RevisionRecord, World, placement};
+use crate::{RevisionRecord, RolloutFacts, World, placement, status::is_complete, traffic};
 
 /// Why a deployment cannot be acted on. Nothing is changed then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,19 +45,73 @@ pub(crate) struct Valid {
     pub(crate) target: String,
     /// Its input.
     pub(crate) record: RevisionRecord,
-    /// Digest of the target's manifest.
-    pub(crate) digest: Sha256Digest,
-    /// Store that the version was pushed to.
+    /// Store that the target's version was pushed to.
     pub(crate) origin: String,
     /// Placed clusters.
     pub(crate) placed: Vec<String>,
     /// Waves of the rollout.
     pub(crate) waves: Vec<Vec<String>>,
+    /// Id and input of the last revision that was complete.
+    pub(crate) base: Option<(String, RevisionRecord)>,
+    /// Placed clusters outside the scope that serve nothing: they are new, and get the
+    /// last revision that was complete.
+    pub(crate) joining: Vec<String>,
+}
+
+/// What a cluster is to be brought to.
+#[derive(Clone, Copy)]
+pub(crate) struct Goal<'a> {
+    /// Id of the revision.
+    pub(crate) revision: &'a str,
+    /// Its input.
+    pub(crate) record: &'a RevisionRecord,
+    /// Store that its version was pushed to; empty: not known.
+    pub(crate) origin: &'a str,
+}
+
+impl Goal<'_> {
+    /// Digest of the version's manifest.
+    pub(crate) fn digest(&self) -> Sha256Digest {
+        self.record.manifest_digest
+    }
 }
 
 impl Valid {
     pub(crate) fn in_scope(&self, cluster: &str) -> bool {
         self.waves.iter().flatten().any(|name| name == cluster)
+    }
+
+    pub(crate) fn target_goal(&self) -> Goal<'_> {
+        Goal {
+            revision: &self.target,
+            record: &self.record,
+            origin: &self.origin,
+        }
+    }
+
+    pub(crate) fn base_goal(&self) -> Option<Goal<'_>> {
+        let (revision, record) = self.base.as_ref()?;
+        let origin = if *revision == self.target {
+            &self.origin
+        } else {
+            ""
+        };
+        Some(Goal {
+            revision,
+            record,
+            origin,
+        })
+    }
+
+    /// What a cluster is to be brought to; `None`: it keeps what it has.
+    pub(crate) fn goal(&self, cluster: &str) -> Option<Goal<'_>> {
+        if self.in_scope(cluster) {
+            Some(self.target_goal())
+        } else if self.joining.iter().any(|name| name == cluster) {
+            self.base_goal()
+        } else {
+            None
+        }
     }
 }
 
@@ -86,12 +140,37 @@ pub(crate) fn validate(world: &World) -> Result<Valid, Invalid> {
         });
     }
     let record = RevisionRecord::of(spec, version);
-    Ok(Valid {
+    let mut valid = Valid {
         target: record.id(),
-        digest: record.manifest_digest,
         record,
         origin: version.store_ref.name.clone(),
         placed,
         waves,
-    })
+        base: None,
+        joining: vec![],
+    };
+    valid.base = last_complete(world, &valid);
+    if valid.base.is_some() {
+        let mut placed = valid.placed.clone();
+        placed.retain(|name| !valid.in_scope(name) && traffic::serving(world, name).is_empty());
+        placed.sort();
+        valid.joining = placed;
+    }
+    Ok(valid)
+}
+
+fn last_complete(world: &World, valid: &Valid) -> Option<(String, RevisionRecord)> {
+    let id = last_complete_revision(&world.rollouts)?;
+    let recorded = || world.records.get(id).cloned();
+    let is_target = (*id == valid.target).then(|| valid.record.clone());
+    Some((id.to_owned(), is_target.or_else(recorded)?))
+}
+
+/// The revision of the newest rollout that was complete, if one was.
+pub fn last_complete_revision(rollouts: &[RolloutFacts]) -> Option<&str> {
+    let complete = rollouts
+        .iter()
+        .filter(|rollout| is_complete(&rollout.status));
+    let newest = complete.max_by_key(|rollout| rollout.spec.deployment_generation)?;
+    Some(&newest.spec.to_revision)
 }

@@ -1,6 +1,6 @@
 //! What was observed. The planner knows nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use mcdeploy_api::{
@@ -37,6 +37,17 @@ pub struct World {
     /// Copies that were looked at, by store and manifest digest. Which to look at:
     /// [`replicas_wanted`](crate::replicas_wanted).
     pub replicas: BTreeMap<(String, Sha256Digest), ReplicaFacts>,
+    /// Upkeep that was refused, by [`Action::upkeep`](crate::Action::upkeep).
+    pub upkeep: BTreeMap<String, UpkeepFacts>,
+}
+
+/// Upkeep that was refused: it is tried again, later each time, and nothing waits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpkeepFacts {
+    /// Why it was refused the last time.
+    pub message: String,
+    /// It is not tried again before.
+    pub rests_until: Timestamp,
 }
 
 /// How long to wait for what.
@@ -76,6 +87,12 @@ pub struct DeploymentFacts {
     pub status: ModelDeploymentStatus,
     /// Who asked, as far as the request says.
     pub requested_by: Option<String>,
+    /// It has the finalizer without which it would go before what it put into clusters.
+    pub held: bool,
+    /// It was deleted, and waits until its objects are removed from clusters.
+    pub deleting: bool,
+    /// Clusters in which objects may stay when it goes: the user says so.
+    pub abandoned: BTreeSet<String>,
 }
 
 /// A `ModelRollout`.
@@ -168,7 +185,7 @@ pub struct MemberView {
     pub snapshot: Option<SnapshotFacts>,
     /// Objects by revision.
     pub revisions: BTreeMap<String, ObjectFacts>,
-    /// Transfer Jobs of the target's version that run in this cluster.
+    /// Transfer Jobs of versions that may be wanted that run in this cluster.
     pub transfers: Vec<TransferFacts>,
     /// Ready gateway pods. Empty: not known, any gateway's word is taken.
     pub gateways: Vec<String>,
@@ -213,6 +230,8 @@ pub struct TransferFacts {
     pub name: String,
     /// The store that it copies to.
     pub target: String,
+    /// Digest of the manifest of the version that it copies.
+    pub digest: Sha256Digest,
     /// How far it is.
     pub state: TransferState,
 }

@@ -15,6 +15,9 @@ const MEMBERS: [&str; 3] = ["aws", "gcp", "azure"];
 #[derive(Clone, Debug)]
 enum Event {
     Rollout { version: u8, scope: Vec<u8> },
+    Place(Vec<u8>),
+    Delete,
+    Keeps(u8),
     Weights([u8; 3]),
     Lose(u8),
     Heal(u8),
@@ -32,6 +35,8 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         3 => (1..5u8, prop::collection::vec(0..3u8, 0..3))
             .prop_map(|(version, scope)| Event::Rollout { version, scope }),
+        2 => prop::collection::vec(0..3u8, 1..3).prop_map(Event::Place),
+        1 => cluster.clone().prop_map(Event::Keeps),
         1 => any::<[u8; 3]>().prop_map(|w| Event::Weights(w.map(|w| w % 4))),
         2 => cluster.clone().prop_map(Event::Lose),
         2 => cluster.clone().prop_map(Event::Heal),
@@ -66,6 +71,12 @@ fn apply(sim: &mut Sim, event: &Event) {
             let scope = (!scope.is_empty()).then_some(&scope[..]);
             sim.rollout(&format!("v{version}"), scope);
         }
+        Event::Place(placed) => {
+            let placed: Vec<_> = placed.iter().map(|i| name(*i).to_owned()).collect();
+            sim.place(&placed, false);
+        }
+        Event::Delete => sim.world.deployment.deleting = true,
+        Event::Keeps(i) => fault(*i, |f| f.keeps = true),
         Event::Weights(weights) => {
             let weights = MEMBERS.iter().zip(weights);
             let weights: Vec<_> = weights
@@ -124,7 +135,13 @@ proptest! {
             apply(&mut sim, event);
         }
         heal_all(&mut sim);
-        let last = sim.settle(900);
+        let mut last = sim.settle(900);
+        if last.invalid.is_some() {
+            // The scope was left without a placed cluster.
+            let placed = mcdeploy_plan::placed(&sim.world.deployment.spec, &sim.world.members);
+            sim.place(&placed, false);
+            last = sim.settle(900);
+        }
         prop_assert!(last.is_settled(), "{last:?}\n{}", sim.log.join("\n"));
         let done = last.steps.iter().all(|s| s.state == RolloutStepState::Done);
         prop_assert!(done, "{}", sim.show().join("\n"));
@@ -133,8 +150,42 @@ proptest! {
             let view = &sim.truth[&step.cluster];
             prop_assert_eq!(view.revisions.keys().collect::<Vec<_>>(), vec![&target]);
         }
+        let scope: Vec<_> = last.steps.iter().map(|step| step.cluster.clone()).collect();
+        let placed = mcdeploy_plan::placed(&sim.world.deployment.spec, &sim.world.members);
+        for (name, view) in &sim.truth {
+            if !placed.contains(name) {
+                prop_assert!(view.revisions.is_empty() && view.snapshot.is_none(), "{name}");
+            } else if !scope.contains(name) {
+                prop_assert_eq!(view.revisions.len(), 1, "{} serves one revision", name);
+            }
+        }
         let complete = sim.world.deployment.status.conditions.iter().find(|c| c.type_ == "Complete");
         prop_assert_eq!(&complete.unwrap().status, ConditionStatus::True.as_str());
+    }
+
+    #[test]
+    fn any_story_ends_with_nothing_left_once_it_is_deleted(
+        before in prop::collection::vec(event(), 0..20),
+        after in prop::collection::vec(event(), 0..10),
+    ) {
+        let mut sim = start();
+        for event in &before {
+            apply(&mut sim, event);
+        }
+        apply(&mut sim, &Event::Delete);
+        for event in &after {
+            // What users change now does not bring it back.
+            apply(&mut sim, event);
+        }
+        heal_all(&mut sim);
+        for _ in 0..900 {
+            if sim.released {
+                break;
+            }
+            let _ = sim.pass();
+        }
+        // The check at each effect has seen that every cluster is clean.
+        prop_assert!(sim.released, "{}", sim.log.join("\n"));
     }
 
     #[test]

@@ -29,6 +29,13 @@ enum Command {
         version: String,
         clouds: Option<Vec<String>>,
     },
+    /// Changes the placement; all of it is in scope.
+    Place(Vec<String>),
+    /// Changes the placement and leaves the scope as it is.
+    PlaceOutsideScope(Vec<String>),
+    Delete,
+    Abandon(Vec<String>),
+    RefuseDeletes(String),
     Weights(Vec<(String, i32)>),
     Replicas(i32),
     Pass(usize),
@@ -76,6 +83,11 @@ fn obey(sim: &mut Sim, command: Command) {
     match command {
         Command::Push { version, store } => sim.push(&version, &store),
         Command::Rollout { version, clouds } => sim.rollout(&version, clouds.as_deref()),
+        Command::Place(clouds) => sim.place(&clouds, false),
+        Command::PlaceOutsideScope(clouds) => sim.place(&clouds, true),
+        Command::Delete => sim.world.deployment.deleting = true,
+        Command::Abandon(clusters) => sim.world.deployment.abandoned.extend(clusters),
+        Command::RefuseDeletes(name) => sim.faults.get_mut(&name).unwrap().keeps = true,
         Command::Weights(weights) => sim.weights(&weights),
         Command::Replicas(replicas) => {
             sim.world.deployment.generation += 1;
@@ -88,6 +100,10 @@ fn obey(sim: &mut Sim, command: Command) {
         }
         Command::Settle => {
             let plan = sim.settle(600);
+            if sim.released {
+                sim.log.push("gone".to_owned());
+                return;
+            }
             for waiting in &plan.waiting {
                 let cluster = waiting.cluster.as_deref().unwrap_or("all");
                 let line = format!("waits: {cluster} {}: {}", waiting.reason, waiting.message);

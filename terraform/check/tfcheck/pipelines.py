@@ -9,18 +9,6 @@ from tfcheck.common import CHECK, CheckFailed, PIPELINES, REPOSITORY, cache_dir,
 PINNED = re.compile(r"^[\w.-]+/[\w./-]+@[0-9a-f]{40}$")
 
 
-class Loader(yaml.SafeLoader):
-    """YAML with GitLab's tag for parts that stand elsewhere."""
-
-
-Loader.add_constructor("!reference", lambda loader, node: loader.construct_sequence(node))
-
-
-def read(file) -> dict:
-    """One pipeline."""
-    return yaml.load(file.read_text(encoding="utf-8"), Loader=Loader)  # a SafeLoader
-
-
 def actionlint():
     """The program, built from the Go module cache of the proxy at a pinned version."""
     module = CHECK / "actionlint"
@@ -77,9 +65,9 @@ def check(report) -> None:
     run([actionlint(), "-no-color", "-shellcheck=", "-pyflakes=", *workflows], cwd=REPOSITORY)
     findings = []
     for file in workflows:
-        findings += workflow_findings(file.name, read(file))
+        findings += workflow_findings(file.name, yaml.safe_load(file.read_text(encoding="utf-8")))
     for file in templates:
-        findings += gitlab_findings(file.name, read(file))
+        findings += gitlab_findings(file.name, yaml.safe_load(file.read_text(encoding="utf-8")))
     for script in sorted(PIPELINES.glob("*.sh")):
         run(["bash", "-n", script])
     if findings:

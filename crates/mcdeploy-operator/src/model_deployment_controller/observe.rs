@@ -10,12 +10,13 @@ use k8s_openapi::{
 use kube::Resource as _;
 use mcdeploy_api::{
     ConditionStatus, ConditionType, MemberCluster, ModelDeployment, ModelRollout, ModelVersion,
-    ReplicaState, TrafficPolicy, names,
+    ModelVersionSpec, ReplicaState, TrafficPolicy, names,
 };
 use mcdeploy_cluster::ClusterError;
+use mcdeploy_exec::{Kept, Recorded};
 use mcdeploy_plan::{
     DeploymentFacts, MemberFacts, PolicyFacts, ProbeFacts, ReplicaFacts, RevisionRecord,
-    RolloutFacts, Sight, World, probes_wanted, replicas_wanted,
+    RolloutFacts, Sight, World, last_complete_revision, probes_wanted, replicas_wanted,
 };
 use mcdeploy_probe::ProbeTarget;
 
@@ -54,10 +55,12 @@ pub(super) async fn observe(
     }
     let mut clients = BTreeMap::new();
     let model_version = version.map(|version| version.spec);
+    let (records, kept) = records(revisions)?;
+    let rollouts: Vec<_> = rollouts.into_iter().map(rollout_facts).collect();
     let what = view::What {
         namespace,
         deployment: name,
-        version: model_version.as_ref(),
+        versions: versions(model_version.as_ref(), &records, &rollouts),
         stores: stores.facts.keys().cloned().collect(),
     };
     let looks = members.iter().map(|member| look(ctx, member, &what));
@@ -72,12 +75,13 @@ pub(super) async fn observe(
         timings: ctx.settings.timings,
         deployment: deployment_facts(key, deployment),
         model_version,
-        records: records(&revisions)?,
-        rollouts: rollouts.into_iter().map(rollout_facts).collect(),
+        records,
+        rollouts,
         policy: policy(name, policies),
         members: facts,
         stores: stores.facts.clone(),
         replicas: BTreeMap::new(),
+        upkeep: BTreeMap::new(),
     };
     ctx.memories()
         .entry(key.clone())
@@ -90,7 +94,31 @@ pub(super) async fn observe(
         owner: owner(deployment),
         clients,
         stores,
+        kept,
     }))
+}
+
+/// Versions of which transfers may be wanted: the target's, and that of the revision that
+/// a new cluster gets.
+fn versions(
+    target: Option<&ModelVersionSpec>,
+    records: &BTreeMap<String, RevisionRecord>,
+    rollouts: &[RolloutFacts],
+) -> Vec<view::WantedVersion> {
+    let target = target.map(|target| view::WantedVersion {
+        model: target.model.clone(),
+        version: target.version.clone(),
+        digest: target.manifest_digest,
+    });
+    let base = last_complete_revision(rollouts).and_then(|id| records.get(id));
+    let base = base.map(|record| view::WantedVersion {
+        model: record.model.clone(),
+        version: record.version.clone(),
+        digest: record.manifest_digest,
+    });
+    let mut versions: Vec<_> = target.into_iter().chain(base).collect();
+    versions.dedup();
+    versions
 }
 
 async fn look(
@@ -128,8 +156,12 @@ async fn look(
 }
 
 fn deployment_facts((namespace, name): &Key, deployment: &ModelDeployment) -> DeploymentFacts {
-    let annotations = deployment.metadata.annotations.as_ref();
+    let metadata = &deployment.metadata;
+    let annotations = metadata.annotations.as_ref();
     let by = annotations.and_then(|all| all.get(names::ANNOTATION_REQUESTED_BY));
+    let abandoned = annotations.and_then(|all| all.get(names::ANNOTATION_ABANDON_CLUSTERS));
+    let abandoned = abandoned.map_or("", String::as_str).split(',');
+    let mut finalizers = metadata.finalizers.iter().flatten();
     DeploymentFacts {
         name: name.clone(),
         namespace: namespace.clone(),
@@ -137,25 +169,30 @@ fn deployment_facts((namespace, name): &Key, deployment: &ModelDeployment) -> De
         spec: deployment.spec.clone(),
         status: deployment.status.clone().unwrap_or_default(),
         requested_by: by.cloned(),
+        held: finalizers.any(|finalizer| finalizer == names::FINALIZER_CLUSTERS),
+        deleting: metadata.deletion_timestamp.is_some(),
+        abandoned: abandoned.map(|name| name.trim().to_owned()).collect(),
     }
 }
 
-fn records(found: &[ControllerRevision]) -> Result<BTreeMap<String, RevisionRecord>, Error> {
-    let mut records = BTreeMap::new();
+type Records = BTreeMap<String, RevisionRecord>;
+
+fn records(found: Vec<ControllerRevision>) -> Result<(Records, Kept), Error> {
+    let (mut records, kept) = (BTreeMap::new(), Kept::default());
     for object in found {
-        let labels = object.metadata.labels.as_ref();
-        let id = labels.and_then(|labels| labels.get(names::LABEL_REVISION));
-        let Some(id) = id else {
+        let labels = object.metadata.labels.unwrap_or_default();
+        let Some(id) = labels.get(names::LABEL_REVISION) else {
             continue;
         };
-        let record = serde_json::from_value(object.data.0.clone());
-        let record = record.map_err(|source| Error::ReadRecord {
-            name: object.metadata.name.clone().unwrap_or_default(),
+        let read = serde_json::from_value::<Recorded>(object.data.0);
+        let Recorded { record, rendered } = read.map_err(|source| Error::ReadRecord {
+            name: object.metadata.name.unwrap_or_default(),
             source,
         })?;
+        kept.put(id, rendered);
         records.insert(id.clone(), record);
     }
-    Ok(records)
+    Ok((records, kept))
 }
 
 fn rollout_facts(rollout: ModelRollout) -> RolloutFacts {

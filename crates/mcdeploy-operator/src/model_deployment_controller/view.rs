@@ -9,7 +9,7 @@ use k8s_openapi::api::{
     core::v1::{Pod, Secret, Service},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use mcdeploy_api::{ModelVersionSpec, Reason, RoutingSnapshot, names};
+use mcdeploy_api::{Reason, RoutingSnapshot, Sha256Digest, names};
 use mcdeploy_cluster::{ClusterClient, first_problem, termination_message};
 use mcdeploy_exec::ANNOTATION_INPUT_HASH;
 use mcdeploy_manifests::transfer_name;
@@ -23,8 +23,16 @@ use super::observe::Looked;
 pub(super) struct What<'a> {
     pub(super) namespace: &'a str,
     pub(super) deployment: &'a str,
-    pub(super) version: Option<&'a ModelVersionSpec>,
+    pub(super) versions: Vec<WantedVersion>,
     pub(super) stores: Vec<String>,
+}
+
+/// A version of which transfers may be wanted.
+#[derive(PartialEq)]
+pub(super) struct WantedVersion {
+    pub(super) model: String,
+    pub(super) version: String,
+    pub(super) digest: Sha256Digest,
 }
 
 pub(super) async fn view(client: &ClusterClient, what: &What<'_>) -> Looked<MemberView> {
@@ -169,31 +177,26 @@ fn is_replica_failure(kind: Option<&str>) -> bool {
     kind == Some("ReplicaFailure")
 }
 
-/// Transfer Jobs of the version that run here.
+/// Transfer Jobs of the versions that run here.
 async fn transfers(client: &ClusterClient, what: &What<'_>) -> Looked<Vec<TransferFacts>> {
-    let Some(version) = what.version else {
+    if what.versions.is_empty() {
         return Ok(vec![]);
-    };
+    }
     let system = Some(names::SYSTEM_NAMESPACE);
-    let selector = format!(
-        "{}={},{}={}",
-        names::LABEL_MODEL,
-        version.model,
-        names::LABEL_VERSION,
-        version.version
-    );
-    let jobs: Vec<Job> = client.list(system, &selector).await?;
+    let any = |label, word: fn(&WantedVersion) -> &str| {
+        let words: Vec<_> = what.versions.iter().map(word).collect();
+        format!("{label} in ({})", words.join(","))
+    };
+    let models = any(names::LABEL_MODEL, |version| &version.model);
+    let versions = any(names::LABEL_VERSION, |version| &version.version);
+    let jobs: Vec<Job> = client.list(system, &format!("{models},{versions}")).await?;
     let mut found = Vec::new();
     for job in jobs {
         if job.metadata.deletion_timestamp.is_some() {
             continue;
         }
         let name = job.metadata.name.clone().unwrap_or_default();
-        let target = what
-            .stores
-            .iter()
-            .find(|store| transfer_name(&version.model, &version.version, store) == name);
-        let Some(target) = target.cloned() else {
+        let Some((target, digest)) = copied(what, &name) else {
             continue;
         };
         let mut state = job_state(&job);
@@ -210,11 +213,26 @@ async fn transfers(client: &ClusterClient, what: &What<'_>) -> Looked<Vec<Transf
         found.push(TransferFacts {
             name,
             target,
+            digest,
             state,
         });
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
+}
+
+/// The store that a Job of this name copies to, and what it copies.
+fn copied(what: &What<'_>, job: &str) -> Option<(String, Sha256Digest)> {
+    what.versions.iter().find_map(|version| {
+        let WantedVersion {
+            model,
+            version,
+            digest,
+        } = version;
+        let mut stores = what.stores.iter();
+        let store = stores.find(|store| transfer_name(model, version, store) == job)?;
+        Some((store.clone(), *digest))
+    })
 }
 
 fn job_state(job: &Job) -> TransferState {

@@ -45,6 +45,8 @@ pub(crate) struct World {
     pub(crate) client: ClusterClient,
     pub(crate) clouds: BTreeMap<&'static str, Cloud>,
     pub(crate) stores: TempDir,
+    /// Image of the daemon; another one stands for another version of everything.
+    pub(crate) daemon: Mutex<char>,
     term: AtomicI64,
     stop: CancellationToken,
 }
@@ -83,6 +85,7 @@ impl World {
             client,
             clouds: BTreeMap::new(),
             stores,
+            daemon: Mutex::new('1'),
             term: AtomicI64::new(0),
             stop: stop.clone(),
         };
@@ -130,7 +133,7 @@ impl World {
         let settings = Settings {
             namespace: names::SYSTEM_NAMESPACE.to_owned(),
             identity: "test".to_owned(),
-            daemon_image: format!("registry.test/mcdeployd@sha256:{:064}", 1),
+            daemon_image: self.daemon_image(),
             admin: None,
             timings: Timings {
                 drain: jiff::SignedDuration::from_millis(300),
@@ -153,6 +156,11 @@ impl World {
         let term = self.term.fetch_add(1, Ordering::SeqCst) + 1;
         let led = lead(settings, self.client.clone(), term, may_write, cancel);
         led.await.unwrap();
+    }
+
+    pub(crate) fn daemon_image(&self) -> String {
+        let digest = self.daemon.lock().unwrap().to_string().repeat(64);
+        format!("registry.test/mcdeployd@sha256:{digest}")
     }
 
     /// Leads while `story` runs.

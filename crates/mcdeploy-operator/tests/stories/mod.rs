@@ -1,3 +1,19 @@
 //! Stories about one thing each, beside those of whole rollouts.
 
 mod access;
+mod kept;
+mod placement;
+mod upkeep;
+
+use std::time::Duration;
+
+/// Asks again until the answer is yes.
+async fn eventually(what: &str, mut answer: impl AsyncFnMut() -> bool) {
+    for _ in 0..600 {
+        if answer().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("not within a minute: {what}");
+}

@@ -12,7 +12,8 @@ use mcdeploy_api::{
 use mcdeploy_plan::{
     Action, DeploymentFacts, MemberFacts, MemberView, Memory, ObjectFacts, Plan, PolicyFacts,
     ProbeFacts, Problem, ReplicaFacts, RolloutFacts, Sight, SnapshotFacts, StoreFacts, Timings,
-    TransferFacts, TransferState, World, input_hash, plan, probes_wanted, replicas_wanted, status,
+    TransferFacts, TransferState, World, input_hash, last_complete_revision, plan, probes_wanted,
+    replicas_wanted, status,
 };
 
 /// What can be wrong in one cluster.
@@ -26,6 +27,8 @@ pub(crate) struct Faults {
     pub(crate) no_gateway: bool,
     pub(crate) store_silent: bool,
     pub(crate) transfers: bool,
+    /// Deletes are refused.
+    pub(crate) keeps: bool,
 }
 
 pub(crate) struct Sim {
@@ -38,6 +41,8 @@ pub(crate) struct Sim {
     pub(crate) copies: BTreeMap<(String, String), ReplicaState>,
     pub(crate) versions: BTreeMap<String, ModelVersionSpec>,
     pub(crate) log: Vec<String>,
+    /// The deployment is gone.
+    pub(crate) released: bool,
     /// Names of revisions, for readable logs.
     names: BTreeMap<String, String>,
     resource_version: i64,
@@ -88,6 +93,9 @@ impl Sim {
                 },
                 status: ModelDeploymentStatus::default(),
                 requested_by: None,
+                held: false,
+                deleting: false,
+                abandoned: BTreeSet::new(),
             },
             model_version: None,
             records: BTreeMap::new(),
@@ -96,6 +104,7 @@ impl Sim {
             members: BTreeMap::new(),
             stores: BTreeMap::new(),
             replicas: BTreeMap::new(),
+            upkeep: BTreeMap::new(),
         };
         for name in members {
             let provider: Provider = name.split('-').next().unwrap().parse().unwrap();
@@ -124,6 +133,7 @@ impl Sim {
             copies: BTreeMap::new(),
             versions: BTreeMap::new(),
             log: vec![],
+            released: false,
             names: BTreeMap::new(),
             resource_version: 1,
             published: BTreeMap::new(),
@@ -148,6 +158,22 @@ impl Sim {
             *placement = clouds.map_or_else(|| selection(&all), selection);
         }
         deployment.spec.scope = clouds.map(selection);
+    }
+
+    /// A user changes the placement; without `keep_scope` the whole of it is in scope.
+    pub(crate) fn place(&mut self, clouds: &[String], keep_scope: bool) {
+        let deployment = &mut self.world.deployment;
+        deployment.generation += 1;
+        deployment.spec.placement = selection(clouds);
+        if !keep_scope {
+            deployment.spec.scope = None;
+        }
+    }
+
+    fn is_placed(&self, cluster: &str) -> bool {
+        let world = &self.world;
+        let placed = mcdeploy_plan::placed(&world.deployment.spec, &world.members);
+        placed.iter().any(|name| name == cluster)
     }
 
     pub(crate) fn weights(&mut self, weights: &[(String, i32)]) {
@@ -194,7 +220,10 @@ impl Sim {
     pub(crate) fn settle(&mut self, limit: usize) -> Plan {
         for _ in 0..limit {
             let plan = self.pass();
-            if !plan.is_moving() {
+            if self.released {
+                return plan;
+            }
+            if !plan.is_moving() && plan.resting.is_empty() {
                 // What is seen now may need one more look at what was just written.
                 let again = self.pass();
                 if !again.is_moving() {
@@ -210,6 +239,10 @@ impl Sim {
         let name = self.world.deployment.spec.model_version_ref.name.clone();
         let version = name.strip_prefix("digits-").unwrap_or_default();
         self.world.model_version = self.versions.get(version).cloned();
+        let target = self.world.model_version.as_ref().map(|v| v.manifest_digest);
+        let base = last_complete_revision(&self.world.rollouts);
+        let base = base.and_then(|id| self.world.records.get(id));
+        let wanted = [target, base.map(|record| record.manifest_digest)];
         for (name, member) in &mut self.world.members {
             let faults = &self.faults[name];
             member.gateway = (!faults.no_gateway).then(|| format!("{name}.gateway:80"));
@@ -221,8 +254,8 @@ impl Sim {
                 }
             } else {
                 let mut view = self.truth[name].clone();
-                let of_target = |job: &TransferFacts| job.name.ends_with(&format!("-{version}"));
-                view.transfers.retain(of_target);
+                let is_wanted = |job: &TransferFacts| wanted.contains(&Some(job.digest));
+                view.transfers.retain(is_wanted);
                 Sight::Seen(Box::new(view))
             };
         }
@@ -273,7 +306,19 @@ impl Sim {
         let line = self.describe(action);
         self.log.push(line);
         self.check(before, action);
+        if let Some(key) = action.upkeep() {
+            let keeps = |cluster: &str| self.faults[cluster].keeps;
+            if action.cluster().is_some_and(keeps) {
+                let why = "the webhook says no".to_owned();
+                self.memory.upkeep_refused(&key, why, self.world.now);
+                self.log.push("  refused".to_owned());
+                return;
+            }
+            self.memory.upkeep_done(&key);
+        }
         match action {
+            Action::HoldDeployment => self.world.deployment.held = true,
+            Action::ReleaseDeployment => self.released = true,
             Action::RecordRevision { revision, record } => {
                 self.names.insert(revision.clone(), record.version.clone());
                 self.world.records.insert(revision.clone(), record.clone());
@@ -307,6 +352,7 @@ impl Sim {
                 view.transfers.push(TransferFacts {
                     name: format!("to-{}-{}", start.target, start.record.version),
                     target: start.target.clone(),
+                    digest: start.record.manifest_digest,
                     state: TransferState::Running,
                 });
             }
@@ -351,6 +397,9 @@ impl Sim {
                 let spec = spec.clone();
                 view.snapshot = Some(SnapshotFacts { spec, applied });
             }
+            Action::DeleteSnapshot { cluster } => {
+                self.truth.get_mut(cluster).unwrap().snapshot = None;
+            }
         }
     }
 
@@ -394,7 +443,10 @@ impl Sim {
                     assert_eq!(self.copies.get(&copy), Some(&ReplicaState::Verified));
                 }
                 let took = old.is_some_and(|s| s.spec.revisions.iter().any(|r| r.weight > 0));
-                assert!(!took || sum == 100, "{cluster} loses all of its weight");
+                assert!(
+                    !took || sum == 100 || (!self.is_placed(cluster) && self.others_serve(cluster)),
+                    "{cluster} loses all of its weight"
+                );
                 for (other, faults) in &self.faults {
                     let region = |spec: &mcdeploy_api::RoutingSnapshotSpec| {
                         let mut regions = spec.regions.iter();
@@ -426,7 +478,21 @@ impl Sim {
                 let mut routes = view.snapshot.iter().flat_map(|s| &s.spec.revisions);
                 assert!(!routes.any(|route| route.revision == *revision));
             }
-            Action::RecordRevision { .. }
+            Action::DeleteSnapshot { cluster } => {
+                let deleting = before.deployment.deleting;
+                assert!(deleting || !self.is_placed(cluster), "{cluster} is placed");
+                assert!(deleting || self.truth[cluster].revisions.is_empty());
+            }
+            Action::ReleaseDeployment => {
+                assert!(before.deployment.deleting);
+                for (name, view) in &self.truth {
+                    let is_clean = view.snapshot.is_none() && view.revisions.is_empty();
+                    let abandoned = before.deployment.abandoned.contains(name);
+                    assert!(is_clean || abandoned, "{name} is not clean");
+                }
+            }
+            Action::HoldDeployment
+            | Action::RecordRevision { .. }
             | Action::CreateRollout { .. }
             | Action::CreatePolicy { .. }
             | Action::DeleteRollout { .. }
@@ -434,6 +500,26 @@ impl Sim {
             | Action::DeleteTransfer { .. }
             | Action::DecideTraffic(_) => {}
         }
+        let held = before.deployment.held || *action == Action::HoldDeployment;
+        let first = matches!(
+            action,
+            Action::ApplyRevision { .. } | Action::PublishSnapshot { .. }
+        );
+        assert!(
+            !first || held || self.world.deployment.held,
+            "not held: {action:?}"
+        );
+    }
+
+    /// Whether another placed cluster takes traffic, ready.
+    fn others_serve(&self, cluster: &str) -> bool {
+        self.truth.iter().any(|(name, view)| {
+            let mut routes = view.snapshot.iter().flat_map(|s| &s.spec.revisions);
+            let ready = |id: &String| view.revisions.get(id).is_some_and(|o| o.ready > 0);
+            name != cluster
+                && self.is_placed(name)
+                && routes.any(|route| route.weight > 0 && ready(&route.revision))
+        })
     }
 
     fn write_status(&mut self, before: &World, plan: &Plan) {
@@ -507,6 +593,9 @@ impl Sim {
 
     fn describe(&self, action: &Action) -> String {
         match action {
+            Action::HoldDeployment => "hub: hold".to_owned(),
+            Action::ReleaseDeployment => "hub: let go".to_owned(),
+            Action::DeleteSnapshot { cluster } => format!("{cluster}: remove snapshot"),
             Action::RecordRevision { record, .. } => format!("hub: record {}", record.version),
             Action::CreateRollout { name, spec } => {
                 let waves = spec.waves.iter().map(|wave| wave.clusters.join("+"));
