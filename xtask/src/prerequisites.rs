@@ -36,6 +36,10 @@ pub(crate) fn debian_packages() -> anyhow::Result<()> {
     if !PathBuf::from(CNI_PLUGINS.0).exists() {
         missing.push(CNI_PLUGINS.1);
     }
+    // Debian splits pip's bootstrap off from Python, whichever Python is first on the PATH.
+    if output("python3", &["-c", "import ensurepip"]).is_err() {
+        missing.push("python3-venv");
+    }
     if missing.is_empty() {
         return Ok(());
     }
