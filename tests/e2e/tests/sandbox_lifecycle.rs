@@ -313,6 +313,11 @@ async fn every_kind_of_outage_does_what_its_name_says_and_heals() {
     assert!(running() < all, "gcp's processes are gone");
     assert!(!outside.answers("gcp").await);
     succeed(&["heal", "gcp"]);
+    // Heal waits for the node, whose last word may be from before.
+    let start = Instant::now();
+    while running() < all && start.elapsed() < 20 * SECOND {
+        tokio::time::sleep(SECOND / 5).await;
+    }
     assert_eq!(running(), all);
     assert!(outside.answers("gcp").await);
 
