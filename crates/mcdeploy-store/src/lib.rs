@@ -45,6 +45,7 @@ mod repair;
 mod request;
 mod s3;
 mod scrub;
+mod single;
 mod store;
 mod sweep;
 mod transfer;

@@ -337,23 +337,6 @@ pub(crate) fn is_pointless(outcome: &Result<(), StoreError>) -> bool {
     )
 }
 
-/// The bytes of an object of one part, kept until it is completed.
-#[derive(Debug, Default)]
-pub(crate) struct Slot(Mutex<Bytes>);
-
-impl Slot {
-    pub(crate) fn put(&self, bytes: Bytes) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
-    }
-
-    pub(crate) fn get(&self) -> Bytes {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
-
 /// Whether the object is there with this content; gone is `false`, changed an error.
 ///
 /// Asked before a delete, because not every server knows a conditional one.

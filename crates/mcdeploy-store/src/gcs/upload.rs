@@ -19,8 +19,9 @@ use crate::{
     Cause, Checksums, Crc32c, Crc64Nvme, HeldPart, ObjectKey, Resume, Store as _, StoreError,
     StoredChecksums, Upload,
     key::PARTS_PREFIX,
-    request::Request,
-    store::{Slot, Tally, is_pointless, part_bytes},
+    request::{Request, Requester},
+    single::{PutWhole, Single},
+    store::{Tally, is_pointless, part_bytes},
 };
 
 /// Most objects that one request composes.
@@ -38,13 +39,7 @@ pub(super) async fn begin(
 ) -> Result<Box<dyn Upload>, StoreError> {
     let part_bytes = part_bytes(content.size_bytes);
     if content.size_bytes <= part_bytes {
-        return Ok(Box::new(Single {
-            store,
-            key,
-            content,
-            part_bytes,
-            bytes: Slot::default(),
-        }));
+        return Ok(Box::new(Single::new(store, key, content, part_bytes)));
     }
     let directory = directory(&key, &content);
     let tally = Tally::new(&content, part_bytes);
@@ -156,53 +151,20 @@ impl Gcs {
     }
 }
 
-/// One small object, sent when it is completed.
-struct Single {
-    store: Gcs,
-    key: ObjectKey,
-    content: Checksums,
-    part_bytes: u64,
-    bytes: Slot,
-}
-
 #[async_trait]
-impl Upload for Single {
-    fn part_bytes(&self) -> u64 {
-        self.part_bytes
+impl PutWhole for Gcs {
+    fn requester(&self) -> &Requester {
+        &self.requester
     }
 
-    fn held(&self) -> BTreeMap<u32, HeldPart> {
-        BTreeMap::new()
-    }
-
-    async fn part(
+    async fn put_whole(
         &self,
-        _index: u32,
+        key: &ObjectKey,
+        content: &Checksums,
         bytes: Bytes,
-        _checksums: Checksums,
-        _cancel: &CancellationToken,
-    ) -> Result<(), StoreError> {
-        self.bytes.put(bytes);
-        Ok(())
+    ) -> Result<(), Cause> {
+        self.put(key, bytes, content.crc32c).await.map(drop)
     }
-
-    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
-        let Self {
-            store,
-            key,
-            content,
-            bytes,
-            ..
-        } = self.as_ref();
-        let request = Request::new("write", key.as_str())
-            .bytes(content.size_bytes)
-            .commit();
-        let attempt = || store.put(key, bytes.get(), content.crc32c);
-        store.requester.send(request, cancel, attempt).await?;
-        Ok(())
-    }
-
-    async fn abort(self: Box<Self>) {}
 }
 
 /// Key and generation of a part object.

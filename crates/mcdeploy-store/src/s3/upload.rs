@@ -14,8 +14,9 @@ use super::S3;
 use crate::{
     Cause, Checksums, Crc64Nvme, HeldPart, Leftover, ObjectKey, Resume, StoreError,
     StoredChecksums, Upload,
-    request::Request,
-    store::{Slot, Tally, is_pointless, part_bytes},
+    request::{Request, Requester},
+    single::{PutWhole, Single},
+    store::{Tally, is_pointless, part_bytes},
 };
 
 /// Unfinished uploads of one key that are looked into; more means that something else is
@@ -31,13 +32,7 @@ pub(super) async fn begin(
 ) -> Result<Box<dyn Upload>, StoreError> {
     let part_bytes = part_bytes(content.size_bytes);
     if content.size_bytes <= part_bytes {
-        return Ok(Box::new(Single {
-            store,
-            key,
-            content,
-            part_bytes,
-            bytes: Slot::default(),
-        }));
+        return Ok(Box::new(Single::new(store, key, content, part_bytes)));
     }
     let mut best: Option<(String, Tally<CompletedPart>)> = None;
     if resume == Resume::IfThere {
@@ -227,63 +222,31 @@ pub(super) async fn abort(
     store.requester.send(request, cancel, attempt).await
 }
 
-/// One put, sent when it is completed.
-struct Single {
-    store: S3,
-    key: ObjectKey,
-    content: Checksums,
-    part_bytes: u64,
-    bytes: Slot,
-}
-
 #[async_trait]
-impl Upload for Single {
-    fn part_bytes(&self) -> u64 {
-        self.part_bytes
+impl PutWhole for S3 {
+    fn requester(&self) -> &Requester {
+        &self.requester
     }
 
-    fn held(&self) -> BTreeMap<u32, HeldPart> {
-        BTreeMap::new()
-    }
-
-    async fn part(
+    async fn put_whole(
         &self,
-        _index: u32,
+        key: &ObjectKey,
+        content: &Checksums,
         bytes: Bytes,
-        _checksums: Checksums,
-        _cancel: &CancellationToken,
-    ) -> Result<(), StoreError> {
-        self.bytes.put(bytes);
-        Ok(())
-    }
-
-    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
-        let store = &self.store;
-        let bytes = self.bytes.get();
-        let request = Request::new("write", self.key.as_str())
-            .bytes(self.content.size_bytes)
-            .commit();
-        store
-            .requester
-            .send(request, cancel, || async {
-                store
-                    .client
-                    .put_object()
-                    .bucket(&store.bucket)
-                    .key(self.key.as_str())
-                    .if_none_match("*")
-                    .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
-                    .checksum_crc64_nvme(self.content.crc64nvme.to_s3())
-                    .body(ByteStream::from(bytes.clone()))
-                    .send()
-                    .await
-                    .map_err(|error| store.cause(&error))?;
-                Ok(())
-            })
+    ) -> Result<(), Cause> {
+        self.client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .if_none_match("*")
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+            .checksum_crc64_nvme(content.crc64nvme.to_s3())
+            .body(ByteStream::from(bytes))
+            .send()
             .await
+            .map(drop)
+            .map_err(|error| self.cause(&error))
     }
-
-    async fn abort(self: Box<Self>) {}
 }
 
 /// A multipart upload.
