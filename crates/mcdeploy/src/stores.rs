@@ -11,7 +11,7 @@ use mcdeploy_plan::transfer::{Location, Site};
 use mcdeploy_store::{Store, StoreError, open_directory};
 
 use crate::{
-    args::HubArgs,
+    args::{HubArgs, StoreArgs},
     environment::Environment,
     exit::{ExitStatus, Failure, chain},
     hub::Hub,
@@ -44,6 +44,15 @@ pub(crate) struct Stores<'a> {
 }
 
 impl<'a> Stores<'a> {
+    /// [`Self::find`] with the flags of a command of the group.
+    pub(crate) async fn of(
+        wanted: &[StoreRef],
+        args: &'a StoreArgs,
+        environment: &'a Environment,
+    ) -> Result<(Self, Vec<Named>), Failure> {
+        Self::find(wanted, &args.hub, args.endpoint.as_deref(), environment).await
+    }
+
     /// Asks the hub only when one of `wanted` is a name, or when there is none at all.
     pub(crate) async fn find(
         wanted: &[StoreRef],

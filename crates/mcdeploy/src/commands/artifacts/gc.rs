@@ -30,9 +30,7 @@ pub(crate) async fn gc(
     printer: &Printer,
     cancel: &CancellationToken,
 ) -> anyhow::Result<ExitStatus> {
-    let endpoint = args.store.endpoint.as_deref();
-    let (stores, named) =
-        Stores::find(&args.stores, &args.store.hub, endpoint, environment).await?;
+    let (stores, named) = Stores::of(&args.stores, &args.store, environment).await?;
     let age = Duration::from_secs(args.older_than.as_secs().unsigned_abs());
     let mut rows = vec![];
     for (store, open) in stores.open_all(&named).await? {

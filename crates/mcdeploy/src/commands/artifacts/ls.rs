@@ -23,9 +23,7 @@ pub(crate) async fn ls(
     printer: &Printer,
     cancel: &CancellationToken,
 ) -> anyhow::Result<ExitStatus> {
-    let endpoint = args.store.endpoint.as_deref();
-    let (stores, named) =
-        Stores::find(&args.stores, &args.store.hub, endpoint, environment).await?;
+    let (stores, named) = Stores::of(&args.stores, &args.store, environment).await?;
     let model = args.model.as_ref().map(ModelName::as_str);
     let mut status = ExitStatus::Success;
     let mut found: Vec<(String, StoredVersion)> = vec![];

@@ -36,9 +36,7 @@ pub(crate) async fn plan(
 ) -> anyhow::Result<ExitStatus> {
     let book = price_book(args.rules.prices.as_deref())?;
     let wanted: Vec<_> = args.from.iter().chain(&args.to).cloned().collect();
-    let endpoint = args.store.endpoint.as_deref();
-    let (stores, mut holders) =
-        Stores::find(&wanted, &args.store.hub, endpoint, environment).await?;
+    let (stores, mut holders) = Stores::of(&wanted, &args.store, environment).await?;
     let targets = holders.split_off(args.from.len());
     let extent = extent(args, &stores, &holders, cancel).await?;
     let request = Request {

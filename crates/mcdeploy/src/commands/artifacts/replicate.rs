@@ -35,9 +35,7 @@ pub(crate) async fn replicate(
 ) -> anyhow::Result<ExitStatus> {
     let book = price_book(args.rules.prices.as_deref())?;
     let wanted: Vec<_> = args.from.iter().chain(&args.to).cloned().collect();
-    let endpoint = args.store.endpoint.as_deref();
-    let (stores, mut holders) =
-        Stores::find(&wanted, &args.store.hub, endpoint, environment).await?;
+    let (stores, mut holders) = Stores::of(&wanted, &args.store, environment).await?;
     let targets = holders.split_off(args.from.len());
     let version = names(&args.version, &args.project)?;
     let subject = subject(version, &stores, &holders, cancel).await?;

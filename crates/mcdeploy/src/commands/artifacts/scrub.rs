@@ -49,9 +49,7 @@ pub(crate) async fn scrub(
     cancel: &CancellationToken,
 ) -> anyhow::Result<ExitStatus> {
     let (model, version) = names(&args.version, &args.project)?;
-    let endpoint = args.store.endpoint.as_deref();
-    let (stores, named) =
-        Stores::find(&args.stores, &args.store.hub, endpoint, environment).await?;
+    let (stores, named) = Stores::of(&args.stores, &args.store, environment).await?;
     let open = stores.open_all(&named).await?;
     let wanted = Wanted {
         digest: args.digest,
