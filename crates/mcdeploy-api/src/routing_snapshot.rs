@@ -171,6 +171,10 @@ pub struct AppliedEpoch {
     /// Set when a newer snapshot was refused, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// Set while the gateway's copy on disk is older than what it routes by, and why: a
+    /// restart of it needs the API server then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_kept: Option<String>,
 }
 
 impl RoutingSnapshotSpec {

@@ -2,13 +2,20 @@
 //! down serves what it served before.
 
 use std::{
+    convert::Infallible,
+    error::Error,
     io,
     path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
-use tokio::{fs, io::AsyncWriteExt};
+use tokio::{fs, io::AsyncWriteExt, sync::watch, time::sleep};
 
-use crate::input::Input;
+use crate::{input::Input, state::State};
+
+/// First and longest wait after a copy that could not be written.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
 const FILE: &str = "routing.json";
 const NEW_FILE: &str = "routing.json.new";
@@ -90,10 +97,66 @@ impl Disk {
         let new = self.dir.join(NEW_FILE);
         let mut file = fs::File::create(&new).await?;
         file.write_all(bytes).await?;
+        // Writes go on behind: only this tells that the last one failed.
+        file.flush().await?;
         file.sync_all().await?;
         fs::rename(&new, path).await?;
         fs::File::open(&self.dir).await?.sync_all().await
     }
+}
+
+/// Writes each new state to disk, apart from routing: a slow disk delays no route. What
+/// cannot be written is tried again, and `not_kept` says why as long as it is so.
+pub(crate) async fn keep(
+    disk: Disk,
+    mut good: watch::Receiver<Input>,
+    state: Arc<State>,
+    not_kept: watch::Sender<Option<String>>,
+) -> Infallible {
+    let mut pause = PAUSE.0;
+    let mut ended = good.changed().await.is_err();
+    loop {
+        if ended {
+            std::future::pending::<()>().await;
+        }
+        let input = good.borrow_and_update().clone();
+        let stored = disk.store(&input).await;
+        state.metrics.copy_stale.set(i64::from(stored.is_err()));
+        match stored {
+            Ok(()) => {
+                if not_kept.send_replace(None).is_some() {
+                    tracing::info!("the copy of the snapshots is written again");
+                }
+                pause = PAUSE.0;
+                ended = good.changed().await.is_err();
+            }
+            Err(error) => {
+                state.metrics.copy_failures.inc();
+                tell(&error, &not_kept);
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    changed = good.changed() => ended = changed.is_err(),
+                }
+                pause = (pause * 2).min(PAUSE.1);
+            }
+        }
+    }
+}
+
+/// Logs a failure once for as long as it stays the same.
+fn tell(error: &DiskError, not_kept: &watch::Sender<Option<String>>) {
+    let reason = match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    if not_kept.borrow().as_deref() == Some(&reason) {
+        return;
+    }
+    tracing::error!(
+        reason,
+        "the copy of the snapshots was not written; until it is, a restart needs the API server"
+    );
+    not_kept.send_replace(Some(reason));
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::{
     admin,
     check::Checks,
     config::Config,
-    disk::Disk,
+    disk::{self, Disk},
     input::{Input, ObjectKey},
     kube_source,
     metrics::ModelLabels,
@@ -133,6 +133,7 @@ impl Gateway {
         } = self;
         let start = load(disk.as_ref()).await;
         let reports = watch::Sender::new(BTreeMap::new());
+        let not_kept = watch::Sender::new(None);
         let mut tasks = Vec::new();
         let mut writer = None;
         let inputs = match source {
@@ -145,7 +146,8 @@ impl Gateway {
                     pod,
                 };
                 writer = Some(status.clone());
-                tasks.push(spawn(status.run(reports.subscribe())));
+                let told = status.run(reports.subscribe(), not_kept.subscribe());
+                tasks.push(spawn(told));
                 let start = start.clone().unwrap_or_default();
                 tasks.push(spawn(kube_source::run(
                     client,
@@ -158,7 +160,8 @@ impl Gateway {
         };
         let good = watch::Sender::new(start.clone().unwrap_or_default());
         if let Some(disk) = disk {
-            tasks.push(spawn(keep(disk, good.subscribe())));
+            let kept = disk::keep(disk, good.subscribe(), state.clone(), not_kept);
+            tasks.push(spawn(kept));
         }
         let follower = Follower {
             state: state.clone(),
@@ -196,20 +199,6 @@ async fn load(disk: Option<&Disk>) -> Option<Input> {
             None
         }
     }
-}
-
-/// Writes each new state to disk, apart from routing: a slow disk delays no route.
-async fn keep(disk: Disk, mut good: watch::Receiver<Input>) {
-    while good.changed().await.is_ok() {
-        let input = good.borrow_and_update().clone();
-        if let Err(error) = disk.store(&input).await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the copy of the snapshots was not written; a restart needs the API server"
-            );
-        }
-    }
-    std::future::pending::<()>().await;
 }
 
 /// Turns inputs into tables.

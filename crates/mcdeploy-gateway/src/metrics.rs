@@ -79,6 +79,10 @@ pub(crate) struct Metrics {
     pub(crate) client_gone: Counter,
     /// Watches that failed or went silent.
     pub(crate) watch_failures: Counter,
+    /// 1 while the copy on disk is older than what is routed by.
+    pub(crate) copy_stale: Gauge,
+    /// Writes of that copy that failed.
+    pub(crate) copy_failures: Counter,
 }
 
 impl Metrics {
@@ -101,6 +105,8 @@ impl Metrics {
             connections: Gauge::default(),
             client_gone: Counter::default(),
             watch_failures: Counter::default(),
+            copy_stale: Gauge::default(),
+            copy_failures: Counter::default(),
         };
         metrics.register();
         metrics
@@ -132,6 +138,10 @@ impl Metrics {
         r.register("client_gone", "Clients gone before the answer", m.clone());
         let m = &self.watch_failures;
         r.register("watch_failures", "Watches failed or silent", m.clone());
+        let m = &self.copy_stale;
+        r.register("copy_stale", "1: the copy on disk is old", m.clone());
+        let m = &self.copy_failures;
+        r.register("copy_failures", "Writes of the copy that failed", m.clone());
     }
 
     /// Forgets the gauges of a model that is routed no more.

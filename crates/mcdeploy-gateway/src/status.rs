@@ -41,20 +41,23 @@ impl Writer {
     pub(crate) async fn run(
         self,
         mut reports: watch::Receiver<BTreeMap<ObjectKey, Report>>,
+        mut not_kept: watch::Receiver<Option<String>>,
     ) -> Infallible {
-        let mut written: BTreeMap<ObjectKey, Report> = BTreeMap::new();
+        let mut written: BTreeMap<ObjectKey, AppliedEpoch> = BTreeMap::new();
         let mut pause = PAUSE.0;
         loop {
             let wanted = reports.borrow_and_update().clone();
+            let why = not_kept.borrow_and_update().clone();
             written.retain(|key, _| wanted.contains_key(key));
             let mut missed = false;
             for (key, report) in wanted {
-                if written.get(&key) == Some(&report) {
+                let entry = self.entry(report, why.clone());
+                if written.get(&key) == Some(&entry) {
                     continue;
                 }
-                match self.write(&key, &self.entries(&report)).await {
+                match self.write(&key, std::slice::from_ref(&entry)).await {
                     Ok(()) => {
-                        written.insert(key, report);
+                        written.insert(key, entry);
                     }
                     Err(error) => {
                         missed = true;
@@ -74,8 +77,11 @@ impl Writer {
                 pause = (pause * 2).min(PAUSE.1);
             } else {
                 pause = PAUSE.0;
-                if reports.changed().await.is_err() {
-                    std::future::pending::<()>().await;
+                // A sender that is gone has nothing more to say.
+                tokio::select! {
+                    Ok(()) = reports.changed() => {}
+                    Ok(()) = not_kept.changed() => {}
+                    else => std::future::pending::<()>().await,
                 }
             }
         }
@@ -90,14 +96,15 @@ impl Writer {
         }
     }
 
-    fn entries(&self, report: &Report) -> Vec<AppliedEpoch> {
-        let (epoch, hash) = report.applied.clone().unwrap_or_default();
-        vec![AppliedEpoch {
+    fn entry(&self, report: Report, not_kept: Option<String>) -> AppliedEpoch {
+        let (epoch, hash) = report.applied.unwrap_or_default();
+        AppliedEpoch {
             gateway: self.pod.clone(),
             epoch,
             hash,
-            refused: report.refused.clone(),
-        }]
+            refused: report.refused,
+            not_kept,
+        }
     }
 
     async fn write(&self, key: &ObjectKey, applied: &[AppliedEpoch]) -> Result<(), WriteError> {

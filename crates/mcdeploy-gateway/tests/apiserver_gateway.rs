@@ -34,6 +34,8 @@ struct World {
     http: reqwest::Client,
     cancel: CancellationToken,
     running: tokio::task::JoinHandle<()>,
+    /// Holds the copy of the snapshots, once it is a directory.
+    state_dir: tempfile::TempDir,
 }
 
 /// A fake gateway of another region, which answers everything.
@@ -50,6 +52,7 @@ impl World {
         let server = TestApiServer::start().await.unwrap();
         let client = server.client().await.unwrap();
         define_kind(&client).await;
+        let state_dir = tempfile::tempdir().unwrap();
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let mut config = Config::new("aws");
         config.timings.drain_delay = Duration::from_millis(1);
@@ -57,7 +60,7 @@ impl World {
             config,
             listen: any,
             admin: any,
-            state_dir: None,
+            state_dir: Some(state_dir.path().join("state")),
         });
         let gateway = gateway.await.unwrap();
         let address = gateway.address().unwrap();
@@ -73,6 +76,7 @@ impl World {
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             cancel: cancel.clone(),
             running: tokio::spawn(gateway.run(source, cancel)),
+            state_dir,
         }
     }
 
@@ -212,6 +216,27 @@ async fn snapshots_are_watched_applied_reported_and_kept() {
     world.running.await.unwrap();
     let left = snapshots.get("digits").await.unwrap();
     assert!(left.status.unwrap_or_default().applied.is_empty());
+}
+
+#[tokio::test]
+async fn fault_c6_a_copy_that_is_not_kept_is_told_with_the_reason_until_it_is() {
+    let world = World::start().await;
+    let other = other_region().await;
+    let state = world.state_dir.path().join("state");
+    std::fs::write(&state, "no directory").unwrap();
+    world.publish(&spec(1, 0, other)).await;
+    let found = world.applied(|a| a.not_kept.is_some()).await;
+    let entry = &found.status.unwrap().applied[0];
+    assert_eq!(entry.epoch.seq, 1, "it routes all the same");
+    let reason = entry.not_kept.clone().unwrap();
+    assert!(reason.contains("routing.json"), "{reason}");
+    assert!(reason.contains("exists"), "{reason}");
+
+    std::fs::remove_file(&state).unwrap();
+    world.applied(|a| a.not_kept.is_none()).await;
+    assert!(state.join("routing.json").exists());
+    world.cancel.cancel();
+    world.running.await.unwrap();
 }
 
 #[tokio::test]

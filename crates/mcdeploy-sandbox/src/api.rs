@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Node, ServiceAccount};
+use k8s_openapi::{
+    api::core::v1::{Node, NodeCondition, ServiceAccount},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
 use kube::{
     Api, Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
@@ -43,18 +46,36 @@ pub(crate) async fn is_ready(client: &Client) -> Result<(), String> {
     answer.map(drop).map_err(|error| host::chain(&error))
 }
 
-/// Whether the cloud's node is ready.
-pub(crate) async fn node_is_ready(client: &Client, cloud: Cloud) -> Result<(), String> {
+/// What the kubelet last said about its node; `None` before its first word.
+async fn node_word(client: &Client, cloud: Cloud) -> Result<Option<NodeCondition>, kube::Error> {
     let nodes = Api::<Node>::all(client.clone());
-    let node = nodes.get(cloud.name()).await;
-    let node = node.map_err(|error| host::chain(&error))?;
-    let conditions = node.status.and_then(|status| status.conditions);
-    let conditions = conditions.unwrap_or_default();
-    let ready = conditions.iter().find(|found| found.type_ == "Ready");
-    match ready {
-        Some(found) if found.status == "True" => Ok(()),
-        Some(found) => Err(found.message.clone().unwrap_or_default()),
+    let node = nodes.get_opt(cloud.name()).await?;
+    let conditions = node.and_then(|node| node.status?.conditions);
+    let mut conditions = conditions.unwrap_or_default().into_iter();
+    Ok(conditions.find(|found| found.type_ == "Ready"))
+}
+
+/// When the kubelet last spoke. A kubelet that was killed is believed for a while, so
+/// what its successor says is told apart by this.
+pub(crate) async fn node_heartbeat(client: &Client, cloud: Cloud) -> Option<Time> {
+    let word = node_word(client, cloud).await.ok().flatten();
+    word.and_then(|word| word.last_heartbeat_time)
+}
+
+/// Whether the cloud's node is ready, by a word that is not the one of `old`.
+pub(crate) async fn node_is_ready(
+    client: &Client,
+    cloud: Cloud,
+    old: Option<&Time>,
+) -> Result<(), String> {
+    let word = node_word(client, cloud).await;
+    match word.map_err(|error| host::chain(&error))? {
         None => Err("the node has no Ready condition".into()),
+        Some(word) if old.is_some() && word.last_heartbeat_time.as_ref() == old => {
+            Err("the new kubelet has not spoken yet".into())
+        }
+        Some(word) if word.status == "True" => Ok(()),
+        Some(word) => Err(word.message.unwrap_or_default()),
     }
 }
 

@@ -72,11 +72,17 @@ pub(crate) async fn ensure(
     registry?;
     pause?;
     api?;
+    let kubelet_runs = process::recorded(&crate::world::run_directory(cloud), "kubelet")?.is_some();
+    let old_word = if kubelet_runs {
+        None
+    } else {
+        api::node_heartbeat(&client, cloud).await
+    };
     for program in kubernetes::rest(cloud, programs)? {
         process::ensure(&program, &home)?;
     }
     wait(cloud, "kubelet", Duration::from_mins(2), async || {
-        api::node_is_ready(&client, cloud).await
+        api::node_is_ready(&client, cloud, old_word.as_ref()).await
     })
     .await?;
     wait(

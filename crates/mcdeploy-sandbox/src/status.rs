@@ -68,7 +68,7 @@ async fn look_at(cloud: Cloud) -> Result<CloudStatus, SandboxError> {
         let asked = tokio::time::timeout(ANSWER_WITHIN, async {
             let client = api::client(cloud).await;
             let client = client.map_err(|error| host::chain(&error))?;
-            api::node_is_ready(&client, cloud).await
+            api::node_is_ready(&client, cloud, None).await
         });
         let asked = asked.await;
         asked.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_WITHIN:?}")))

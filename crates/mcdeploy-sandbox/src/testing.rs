@@ -14,12 +14,14 @@ mod child;
 mod mlflow;
 mod proxy;
 mod registry;
+mod small_disk;
 mod stores;
 
 pub use api_server::TestApiServer;
 pub use mlflow::TestMlflow;
 pub use proxy::{Counts, Exchange, Fault, Link, Proxy, ProxyRequest};
 pub use registry::TestRegistry;
+pub use small_disk::SmallDisk;
 pub use stores::{Azurite, FakeGcs, Versitygw};
 
 /// Why a test server did not start.

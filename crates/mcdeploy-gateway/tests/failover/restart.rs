@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use mcdeploy_gateway::{Input, Source};
+use mcdeploy_sandbox::testing::SmallDisk;
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
@@ -83,4 +84,46 @@ async fn the_copy_counts_as_applied_when_epochs_are_compared() {
     // Weight 0 would be an error; epoch 4 must not be taken after 5.
     assert_eq!(first_answer(dir.path(), at(4, 0)).await.unwrap(), "aws");
     assert!(first_answer(dir.path(), at(6, 0)).await.is_err());
+}
+
+/// Waits until the gateway's metrics say so.
+async fn until_metrics(admin: std::net::SocketAddr, line: &str) {
+    let url = format!("http://{admin}/metrics");
+    let client = Clients::new().kept().clone();
+    let said = timeout(Duration::from_secs(10), async {
+        loop {
+            let text = client.get(&url).send().await.unwrap().text().await.unwrap();
+            if text.lines().any(|found| found == line) {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert!(said.await.is_ok(), "{line}");
+}
+
+#[tokio::test]
+async fn fault_c6_on_a_full_disk_it_serves_on_says_so_and_keeps_the_copy_later() {
+    let pod = Pod::start().await;
+    let disk = SmallDisk::new(1).unwrap();
+    let filler = disk.path().join("filler");
+    let _full = std::fs::write(&filler, vec![0; 2 << 20]).unwrap_err();
+
+    let spec = snapshot("aws", 1, None, vec![revision("aaaaaaaaaa", 100)], vec![]);
+    let news = input(spec, &BTreeSet::from([pod.link.address()]));
+    let running = gateway(config("aws"), Some(disk.path())).await;
+    let (address, admin) = (running.address().unwrap(), running.admin_address().unwrap());
+    let inputs = watch::Sender::new(Some(news));
+    let cancel = CancellationToken::new();
+    let running = tokio::spawn(running.run(Source::Channel(inputs.subscribe()), cancel.clone()));
+    until_metrics(admin, "mcdeploy_gateway_copy_stale 1").await;
+    let client = Clients::new().kept().clone();
+    assert_eq!(infer(&client, address).await.unwrap(), "aws");
+
+    // Nothing new comes; what was not written is tried again.
+    std::fs::remove_file(filler).unwrap();
+    until_metrics(admin, "mcdeploy_gateway_copy_stale 0").await;
+    cancel.cancel();
+    running.await.unwrap();
+    assert_eq!(first_answer(disk.path(), None).await.unwrap(), "aws");
 }

@@ -130,6 +130,7 @@ impl Gateway {
             epoch: spec.epoch,
             hash: spec.hash.clone(),
             refused: None,
+            not_kept: None,
         };
         self.snapshots.lock().unwrap().insert(key, spec);
         let applied = snapshot.status.unwrap_or_default().applied;

@@ -558,6 +558,7 @@ impl Sim {
                     epoch: snapshot.spec.epoch,
                     hash: snapshot.spec.hash.clone(),
                     refused: None,
+                    not_kept: None,
                 };
                 snapshot.applied = vec![entry];
             }

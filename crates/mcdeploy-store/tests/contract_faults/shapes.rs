@@ -1,8 +1,9 @@
 //! S6 and C6: sizes, names, numbers of files, and a disk that is full.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use mcdeploy_api::{ErrorClass, ReplicaState};
+use mcdeploy_sandbox::testing::SmallDisk;
 use mcdeploy_store::{TransferOptions, open_directory};
 
 use crate::world::{Cloud, MIB, directory, one_file, options, push, replicate, state};
@@ -87,34 +88,13 @@ async fn small_files(count: u32) {
     assert!(requests(&gcp) < 40, "{}", requests(&gcp));
 }
 
-/// A file system of its own that goes with the value.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn new(mib: usize) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"])
-            .arg(dir.path())
-            .status();
-        assert!(mounted.unwrap().success(), "mounting needs root");
-        Self(dir)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_c6_a_full_disk_ends_typed_leaves_nothing_and_spares_the_others() {
     let aws = Cloud::aws().await;
-    let disk = SmallDisk::new(24);
+    let disk = SmallDisk::new(24).unwrap();
     let root = tempfile::tempdir().unwrap();
     let (full, roomy) = (
-        open_directory(disk.0.path()).unwrap(),
+        open_directory(disk.path()).unwrap(),
         open_directory(root.path()).unwrap(),
     );
     let digest = one_file(aws.direct.as_ref(), "v1", 50 * MIB).await;
@@ -128,7 +108,7 @@ async fn fault_c6_a_full_disk_ends_typed_leaves_nothing_and_spares_the_others() 
         state(full.as_ref(), "v1", &digest).await,
         ReplicaState::Missing
     );
-    let left = fs::read_dir(disk.0.path().join("digits/v1")).unwrap();
+    let left = fs::read_dir(disk.path().join("digits/v1")).unwrap();
     let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["mcdeploy-push.json"], "only the claim");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{Api, api::ListParams};
-use mcdeploy_api::{Ternary, names};
+use mcdeploy_api::{RoutingSnapshot, Ternary, names};
 use mcdeploy_e2e::{
     digits::MODEL,
     sandbox::{
@@ -134,6 +134,14 @@ async fn fault_c6_gateway_that_cannot_write_its_state_serves_on_and_does_not_cra
         .map(|status| status.restart_count)
         .sum::<i32>();
     assert_eq!(restarts, 0);
+    let client = fixture.sandbox.client("azure").await.unwrap();
+    let snapshot = Api::<RoutingSnapshot>::namespaced(client, NAMESPACE);
+    let snapshot = snapshot.get(MODEL).await.unwrap();
+    let told = snapshot.status.unwrap_or_default().applied;
+    let told = told
+        .iter()
+        .filter_map(|gateway| gateway.not_kept.as_deref());
+    assert!(told.clone().any(|reason| reason.contains("/proc/none")));
     let restore = |args: &mut Vec<String>| *args = before;
     set_gateway_args(&fixture.sandbox, "azure", restore)
         .await
