@@ -34,7 +34,7 @@ use crate::{
     Cause, Checksums, Leftover, ListedObject, ObjectInfo, ObjectKey, Resume, Store, StoreError,
     StoredChecksums, Upload,
     open::{Auth, refused, secret_value},
-    request::{CONNECT_DEADLINE, Request, Requester, body_of, cause_of_status},
+    request::{CONNECT_DEADLINE, POOL_IDLE, Request, Requester, body_of, cause_of_status},
     store::is_unchanged,
 };
 
@@ -89,6 +89,7 @@ pub(crate) fn open(
     };
     let http = reqwest::Client::builder()
         .connect_timeout(CONNECT_DEADLINE)
+        .pool_idle_timeout(POOL_IDLE)
         .build()
         .map_err(|error| failed(&error))?;
     let options = BlobContainerClientOptions {
@@ -144,7 +145,7 @@ impl AzureBlob {
                     _ => cause_of_status(u16::from(*status), detail, retry_after.as_deref()),
                 }
             }
-            ErrorKind::Connection | ErrorKind::Io => Cause::Unreachable { detail },
+            ErrorKind::Connection | ErrorKind::Io => self.requester.no_answer(error),
             ErrorKind::Credential => Cause::Denied { detail },
             _ => Cause::Refused { detail },
         }

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Checksums, Hasher, ObjectInfo, Store, StoreError,
-    store::{part_bytes, part_ranges},
+    store::{MAX_WHOLE_BYTES, part_ranges},
 };
 
 /// What a comparison found.
@@ -59,7 +59,7 @@ pub(crate) async fn read_checksums(
     object: &ObjectInfo,
     cancel: &CancellationToken,
 ) -> Result<Checksums, StoreError> {
-    let ranges = part_ranges(object.size_bytes, part_bytes(0));
+    let ranges = part_ranges(object.size_bytes, MAX_WHOLE_BYTES);
     let mut parts = std::pin::pin!(
         stream::iter(ranges)
             .map(|range| store.read(object, range, cancel))

@@ -41,7 +41,9 @@ mod run;
 /// How a transfer uses memory and time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransferOptions {
-    /// Most bytes of parts in memory at once; at least one part is. Default: 256 MiB.
+    /// Most bytes of parts in memory at once; at least one part is. What is in flight at a
+    /// kill is sent again, and twice as much is in memory, so the default is small: 24 MiB.
+    /// More is faster over a long way.
     pub buffer_bytes: u64,
     /// How long one target may hold the others back in all before it is left behind and
     /// its remaining parts are read again for it alone. Default: a minute.
@@ -52,10 +54,13 @@ pub struct TransferOptions {
     pub pause: Duration,
 }
 
+/// Four parts of 5 MiB, and some room for small files.
+const DEFAULT_BUFFER_BYTES: u64 = 24 * 1024 * 1024;
+
 impl Default for TransferOptions {
     fn default() -> Self {
         Self {
-            buffer_bytes: 256 * 1024 * 1024,
+            buffer_bytes: DEFAULT_BUFFER_BYTES,
             hold_back: Duration::from_mins(1),
             rounds: 5,
             pause: Duration::from_secs(2),

@@ -37,6 +37,7 @@ impl StoreError {
             Cause::Changed | Cause::ChecksumMismatch { .. } => Reason::ChecksumMismatch,
             Cause::Denied { .. } => Reason::StoreDenied,
             Cause::Unreachable { .. }
+            | Cause::Disconnected { .. }
             | Cause::Throttled { .. }
             | Cause::TimedOut { .. }
             | Cause::OutcomeUnknown { .. }
@@ -70,6 +71,7 @@ impl std::error::Error for StoreError {
             | Cause::Changed
             | Cause::Denied { .. }
             | Cause::Unreachable { .. }
+            | Cause::Disconnected { .. }
             | Cause::Throttled { .. }
             | Cause::TimedOut { .. }
             | Cause::OutcomeUnknown { .. }
@@ -95,6 +97,8 @@ pub enum Cause {
     Denied { detail: String },
     #[error("no usable answer: {detail}")]
     Unreachable { detail: String },
+    #[error("the connection was closed before an answer: {detail}")]
+    Disconnected { detail: String },
     #[error("the store asks for fewer requests: {detail}")]
     Throttled {
         detail: String,
@@ -124,7 +128,9 @@ impl Cause {
         match self {
             Self::NotFound => ErrorClass::NotFound,
             Self::AlreadyExists | Self::Changed => ErrorClass::Precondition,
-            Self::Unreachable { .. } | Self::TimedOut { .. } => ErrorClass::Transient,
+            Self::Unreachable { .. } | Self::Disconnected { .. } | Self::TimedOut { .. } => {
+                ErrorClass::Transient
+            }
             Self::Throttled { .. } => ErrorClass::Throttled,
             Self::OutcomeUnknown { .. } => ErrorClass::Unknown,
             Self::Cancelled => ErrorClass::Cancelled,

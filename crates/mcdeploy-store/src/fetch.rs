@@ -20,7 +20,7 @@ use crate::{
     Cause, Manifest, ManifestFile, OnProgress, PushError, Step, Store, StoreError, VersionName,
     local, open,
     progress::Meter,
-    store::{part_bytes, part_ranges},
+    store::{MAX_WHOLE_BYTES, part_ranges},
     verify::{Found, read_manifest, version_name},
 };
 
@@ -251,7 +251,7 @@ async fn fetch_file(
     let mut out = fs::File::create_new(&path)
         .await
         .map_err(write_error(&path))?;
-    let ranges = part_ranges(*size_bytes, part_bytes(0));
+    let ranges = part_ranges(*size_bytes, MAX_WHOLE_BYTES);
     let mut parts = std::pin::pin!(
         stream::iter(ranges)
             .map(|range| store.read(&object, range, cancel))

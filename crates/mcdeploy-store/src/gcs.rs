@@ -32,7 +32,7 @@ use crate::{
     Cause, Checksums, Crc32c, Leftover, ListedObject, ObjectInfo, ObjectKey, Resume, Store,
     StoreError, StoredChecksums, Upload,
     open::{Auth, refused, secret_value},
-    request::{CONNECT_DEADLINE, Request, Requester, body_of, cause_of_status},
+    request::{CONNECT_DEADLINE, POOL_IDLE, Request, Requester, body_of, cause_of_status},
     store::is_unchanged,
 };
 
@@ -64,6 +64,7 @@ pub(crate) async fn open(
     };
     let http = reqwest::Client::builder()
         .connect_timeout(CONNECT_DEADLINE)
+        .pool_idle_timeout(POOL_IDLE)
         .build()
         .map_err(|error| failed(&error))?;
     let data = Storage::builder()
@@ -208,7 +209,7 @@ impl Gcs {
         if error.is_binding() || error.is_serialization() {
             return Cause::Refused { detail };
         }
-        Cause::Unreachable { detail }
+        self.requester.no_answer(error)
     }
 
     /// URL of the bucket's objects, or of one of them, in the JSON API.
@@ -242,9 +243,7 @@ impl Gcs {
         if let CacheableResource::New { data, .. } = headers {
             request = request.headers(data);
         }
-        let unreachable = |error: reqwest::Error| Cause::Unreachable {
-            detail: self.requester.detail(&error.without_url()),
-        };
+        let unreachable = |error: reqwest::Error| self.requester.no_answer(&error.without_url());
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
         let retry_after = answer

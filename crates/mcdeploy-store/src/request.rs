@@ -39,6 +39,13 @@ const STALL: Duration = Duration::from_secs(10);
 /// Time to connect, before an address counts as silent.
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 
+/// How long a connection may wait for its next request. Servers close idle ones, some after
+/// 5 s, and a proxy between may not tell.
+pub(crate) const POOL_IDLE: Duration = Duration::from_secs(4);
+/// Requests on connections that turned out to be closed, which are made again at once and
+/// count as no attempt.
+const DEAD_CONNECTIONS: u32 = 3;
+
 /// What a repeated request would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
@@ -146,6 +153,16 @@ impl Requester {
         self.redact(&text)
     }
 
+    /// The cause of an error that no answer came with.
+    pub(crate) fn no_answer(&self, error: &(dyn std::error::Error + 'static)) -> Cause {
+        let detail = self.detail(error);
+        if was_closed(error) {
+            Cause::Disconnected { detail }
+        } else {
+            Cause::Unreachable { detail }
+        }
+    }
+
     /// Text that came from outside, fit for an error.
     pub(crate) fn redact(&self, text: &str) -> String {
         let text = self
@@ -172,7 +189,7 @@ impl Requester {
         A: Future<Output = Result<T, Cause>>,
     {
         let error = |cause| self.error(request.operation, request.key, cause);
-        let mut made = 1;
+        let (mut made, mut dead) = (1, 0);
         loop {
             let patience = (request.bytes / SLOWEST).saturating_mul(1 << (made - 1));
             let deadline = BASE_DEADLINE + Duration::from_secs(patience);
@@ -192,12 +209,21 @@ impl Requester {
                 (_, Ok(value)) => return Ok(value),
                 (
                     Effect::Commit,
-                    Err(cause @ (Cause::TimedOut { .. } | Cause::Unreachable { .. })),
+                    Err(
+                        cause @ (Cause::TimedOut { .. }
+                        | Cause::Unreachable { .. }
+                        | Cause::Disconnected { .. }),
+                    ),
                 ) => Cause::OutcomeUnknown {
                     detail: cause.to_string(),
                 },
                 (_, Err(cause)) => cause,
             };
+            if dead < DEAD_CONNECTIONS && matches!(cause, Cause::Disconnected { .. }) {
+                dead += 1;
+                self.repeats.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
             if made >= attempts(&cause) {
                 return Err(error(cause));
             }
@@ -218,6 +244,19 @@ impl Requester {
             self.repeats.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// Whether the server closed the connection before the first byte of its answer, as it does
+/// with one that was idle for long.
+fn was_closed(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            return error.is_incomplete_message() || error.is_canceled() || error.is_closed();
+        }
+        next = error.source();
+    }
+    false
 }
 
 fn signal<T>(outcome: &Result<T, Cause>) -> Signal {

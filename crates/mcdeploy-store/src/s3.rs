@@ -144,9 +144,7 @@ impl S3 {
             SdkError::TimeoutError(_) => Cause::TimedOut {
                 after: CONNECT_DEADLINE,
             },
-            _ => Cause::Unreachable {
-                detail: self.requester.detail(error),
-            },
+            _ => self.requester.no_answer(error),
         }
     }
 

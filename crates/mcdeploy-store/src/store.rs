@@ -235,18 +235,26 @@ pub struct ObjectInfo {
     pub checksums: StoredChecksums,
 }
 
-/// Smallest part, in bytes.
-const MIN_PART_BYTES: u64 = 16 * MIB;
+/// Smallest part, in bytes; the smallest that S3 takes. What is in flight when a run is
+/// killed is lost, so parts are small where their number allows it.
+/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html> (2026-11-23).
+const MIN_PART_BYTES: u64 = 5 * MIB;
+/// Largest object that goes by one request, in bytes: three requests and more for parts are
+/// not worth what they save.
+pub(crate) const MAX_WHOLE_BYTES: u64 = 16 * MIB;
 const MIB: u64 = 1024 * 1024;
 /// Largest part that S3 takes.
 const MAX_PART_BYTES: u64 = 5 * 1024 * MIB;
 
 /// Part length for an object of `size_bytes`, in bytes.
 ///
-/// `max(16 MiB, size / 9000)`, rounded up to a MiB, and at most 5 GiB, the largest part of
-/// S3: within 10,000 parts on S3 up to its largest object (48.8 TiB), 50,000 blocks on
-/// Azure, and two levels of compose on GCS.
+/// An object of up to 16 MiB is one part. Above, `max(5 MiB, size / 9000)`, rounded up to a
+/// MiB, and at most 5 GiB, the largest part of S3: within 10,000 parts on S3 up to its
+/// largest object (48.8 TiB), 50,000 blocks on Azure, and three levels of compose on GCS.
 pub fn part_bytes(size_bytes: u64) -> u64 {
+    if size_bytes <= MAX_WHOLE_BYTES {
+        return MAX_WHOLE_BYTES;
+    }
     size_bytes
         .div_ceil(9_000)
         .next_multiple_of(MIB)
@@ -366,7 +374,8 @@ mod tests {
     #[test]
     fn parts_fit_the_limits_of_every_store() {
         assert_eq!(part_bytes(0), 16 * MIB);
-        assert_eq!(part_bytes(16 * MIB + 1), 16 * MIB);
+        assert_eq!(part_bytes(16 * MIB), 16 * MIB);
+        assert_eq!(part_bytes(16 * MIB + 1), 5 * MIB);
         for size in [141 * 1024 * MIB, 1024 * 1024 * MIB, 48 * 1024 * 1024 * MIB] {
             assert!(size.div_ceil(part_bytes(size)) <= 10_000);
             assert!(part_bytes(size) <= MAX_PART_BYTES, "{size}");

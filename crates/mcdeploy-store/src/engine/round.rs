@@ -26,10 +26,18 @@ use crate::{Checksums, ListedObject, ManifestFile, ObjectInfo, PublishError, Sto
 
 /// Files in flight at once.
 const FILES: usize = 16;
-/// Parts of one file in flight at once, however much room there is.
+/// Most parts of one file in flight at once.
 const PARTS: u64 = 32;
+/// Parts in flight at once of a file that has few.
+const FEW_PARTS: u64 = 4;
 /// How long targets that are ready wait for the others, once.
 const READY_WITHIN: Duration = Duration::from_secs(5);
+
+/// Parts of one file that are in flight at once, however much room there is: those are lost
+/// when the run is killed, so they are a twentieth of the file, or a few.
+fn parts_at_once(size_bytes: u64, part_bytes: u64) -> u64 {
+    (size_bytes / 20 / part_bytes).clamp(FEW_PARTS, PARTS)
+}
 
 /// A round with its pool and its end.
 pub(super) struct Round<'a> {
@@ -206,7 +214,7 @@ impl<'a> Round<'a> {
                 }
             }
         };
-        let workers = self.pool.parts(part_bytes).min(PARTS).min(u64::from(parts));
+        let workers = self.pool.parts(part_bytes).min(parts_at_once(file.size_bytes, part_bytes));
         join_all((0..workers).map(|_| worker())).await;
     }
 

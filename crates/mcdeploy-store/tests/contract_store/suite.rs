@@ -43,7 +43,7 @@ async fn absent_objects_are_not_found(store: &dyn Store) {
 
 pub(crate) async fn bytes_come_back_at_every_size(store: &dyn Store) {
     let sizes = [0, 1, 100, 8 * MIB - 1, 8 * MIB, 8 * MIB + 1];
-    let larger = [16 * MIB - 1, 16 * MIB, 16 * MIB + 1, 33 * MIB];
+    let larger = [16 * MIB - 1, 16 * MIB, 16 * MIB + 1, 20 * MIB, 33 * MIB];
     for (seed, size) in sizes.into_iter().chain(larger).enumerate() {
         let (key, bytes) = (
             key(&format!("sizes/{size}")),
@@ -278,7 +278,7 @@ async fn an_upload_goes_on_where_an_earlier_one_stopped(store: &dyn Store) {
         assert!(part.size_bytes == sums.size_bytes && part.checksums.agree_with(&sums));
     }
     // Not whole yet: nothing is visible, whatever is tried.
-    for (index, piece, sums) in parts.into_iter().filter(|part| [1, 3].contains(&part.0)) {
+    for (index, piece, sums) in parts.into_iter().filter(|part| ![0, 2].contains(&part.0)) {
         assert_eq!(
             class(store.head(&key, &token()).await),
             ErrorClass::NotFound

@@ -174,8 +174,8 @@ pub(crate) struct ReplicateArgs {
     /// Where this machine is, for the price, such as aws/us-east-1 [default: on a line of one's own]
     #[arg(long, value_name = "PROVIDER/REGION", value_parser = parse_location)]
     pub(crate) here: Option<Location>,
-    /// Most bytes of parts in memory at once
-    #[arg(long, value_name = "BYTES", default_value = "256MiB")]
+    /// Most bytes of parts in memory at once; more is faster over a long way
+    #[arg(long, value_name = "BYTES", default_value = "24MiB")]
     pub(crate) memory: Bytes,
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
