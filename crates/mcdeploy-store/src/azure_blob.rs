@@ -7,7 +7,7 @@
 //!
 //! `blocks` is the writing half.
 
-use std::{num::NonZero, ops::Range, sync::Arc};
+use std::{num::NonZero, ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use azure_core::{
@@ -21,8 +21,9 @@ use azure_storage_blob::{
     clients::{BlobContainerClient, BlobContainerClientOptions},
     models::{
         BlobClientDeleteOptions, BlobClientDownloadOptions,
-        BlobClientGetPropertiesResultHeaders as _, BlobContainerClientListBlobsOptions, BlobItem,
-        BlockListHeaders as _, BlockListType, HttpRange,
+        BlobClientGetPropertiesResultHeaders as _, BlobClientStartCopyFromUrlOptions,
+        BlobClientStartCopyFromUrlResultHeaders as _, BlobContainerClientListBlobsOptions,
+        BlobItem, BlockListHeaders as _, BlockListType, CopyStatus, HttpRange,
     },
 };
 use bytes::Bytes;
@@ -31,8 +32,8 @@ use mcdeploy_api::{AzureBlobLocation, StoreAccess};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cause, Checksums, Leftover, ListedObject, ObjectInfo, ObjectKey, Resume, Store, StoreError,
-    StoredChecksums, Upload,
+    Cause, Checksums, Leftover, ListedObject, ObjectInfo, ObjectKey, Receipts, Resume, Store,
+    StoreError, StoredChecksums, Upload,
     open::{Auth, refused, secret_value},
     request::{CONNECT_DEADLINE, POOL_IDLE, Request, Requester, body_of, cause_of_status},
     store::is_unchanged,
@@ -41,6 +42,9 @@ use crate::{
 mod blocks;
 
 use blocks::checksums_of;
+
+/// How often a copy inside the account is looked at.
+const COPY_POLL: Duration = Duration::from_millis(500);
 
 pub(crate) fn open(
     access: &StoreAccess,
@@ -171,6 +175,37 @@ impl AzureBlob {
             .await
             .map_err(changed)?;
         body_of(answer.body, &range, changed).await
+    }
+
+    /// Copies with the blocks and their ids, so that the copy can be proved as its source.
+    async fn copy(&self, object: &ObjectInfo, to: &ObjectKey) -> Result<(), Cause> {
+        let options = BlobClientStartCopyFromUrlOptions {
+            if_none_match: Some(Etag::from("*")),
+            source_if_match: Some(quoted(&object.pin)),
+            ..BlobClientStartCopyFromUrlOptions::default()
+        };
+        let source = self.client.blob_client(object.key.as_str());
+        let target = self.client.blob_client(to.as_str());
+        let begun = target
+            .start_copy_from_url(source.url().to_string(), Some(options))
+            .await
+            .map_err(|error| match self.cause(&error) {
+                Cause::NotFound | Cause::AlreadyExists => Cause::Changed,
+                other => other,
+            })?;
+        let mut status = begun.copy_status().map_err(|error| self.cause(&error))?;
+        while status == Some(CopyStatus::Pending) {
+            tokio::time::sleep(COPY_POLL).await;
+            let now = target.get_properties(None).await;
+            let now = now.map_err(|error| self.cause(&error))?;
+            status = now.copy_status().map_err(|error| self.cause(&error))?;
+        }
+        match status {
+            Some(CopyStatus::Success) => Ok(()),
+            other => Err(Cause::Refused {
+                detail: format!("the copy ended as {other:?}"),
+            }),
+        }
     }
 
     async fn blobs(&self, prefix: &str) -> Result<Vec<BlobItem>, Cause> {
@@ -307,6 +342,23 @@ impl Store for AzureBlob {
         cancel: &CancellationToken,
     ) -> Result<Box<dyn Upload>, StoreError> {
         blocks::begin(self.clone(), key.clone(), *content, resume, cancel).await
+    }
+
+    async fn duplicate(
+        &self,
+        object: &ObjectInfo,
+        to: &ObjectKey,
+        cancel: &CancellationToken,
+    ) -> Result<bool, StoreError> {
+        let request = Request::new("copy to", to.as_str()).bytes(object.size_bytes);
+        self.requester
+            .send(request, cancel, || self.copy(object, to))
+            .await?;
+        Ok(true)
+    }
+
+    fn receipts(&self) -> Receipts {
+        Receipts::Proof
     }
 
     /// None: the service drops uncommitted blocks by itself a week after the last of them,

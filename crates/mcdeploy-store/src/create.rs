@@ -104,5 +104,5 @@ async fn attempt(
         let checksums = Checksums::of(&part);
         upload.part(index, part, checksums, cancel).await?;
     }
-    upload.complete(cancel).await
+    upload.complete(cancel).await.map(drop)
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `round` | one pass over what some targets still lack: files and parts in flight |
 //! | `run` | one target in one round: open, send, complete, publish |
+//! | `delta` | files that a target holds in other versions |
 //! | `pool` | the bound on memory |
 //! | `hold` | who holds the others back, and for how long |
 //!
@@ -33,6 +34,7 @@ use crate::{
     publish::{Files, Publication},
 };
 
+mod delta;
 mod hold;
 mod pool;
 mod round;
@@ -79,6 +81,8 @@ pub struct TargetOutcome {
     pub sent_bytes: u64,
     /// Bytes of parts that the store had from an earlier run and that were not sent.
     pub resumed_bytes: u64,
+    /// Bytes of files that were copied inside the store and not sent.
+    pub copied_bytes: u64,
     /// Requests that were made again.
     pub repeats: u64,
 }
@@ -105,6 +109,7 @@ struct Target<'a> {
     done_bytes: AtomicU64,
     sent_bytes: AtomicU64,
     resumed_bytes: AtomicU64,
+    copied_bytes: AtomicU64,
     repeats_before: u64,
 }
 
@@ -177,6 +182,7 @@ impl Target<'_> {
             store,
             sent_bytes: self.sent_bytes.into_inner(),
             resumed_bytes: self.resumed_bytes.into_inner(),
+            copied_bytes: self.copied_bytes.into_inner(),
             repeats,
         }
     }
@@ -212,6 +218,7 @@ impl Job<'_> {
                 done_bytes: AtomicU64::new(0),
                 sent_bytes: AtomicU64::new(0),
                 resumed_bytes: AtomicU64::new(0),
+                copied_bytes: AtomicU64::new(0),
                 repeats_before: to.repeats(),
             });
         }

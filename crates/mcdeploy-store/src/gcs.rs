@@ -29,11 +29,11 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cause, Checksums, Crc32c, Leftover, ListedObject, ObjectInfo, ObjectKey, Resume, Store,
-    StoreError, StoredChecksums, Upload,
+    Cause, Checksums, Crc32c, Leftover, ListedObject, ObjectInfo, ObjectKey, Receipts, Resume,
+    Store, StoreError, StoredChecksums, Upload,
     open::{Auth, refused, secret_value},
     request::{CONNECT_DEADLINE, POOL_IDLE, Request, Requester, body_of, cause_of_status},
-    store::is_unchanged,
+    store::{is_taken, is_unchanged},
 };
 
 mod upload;
@@ -182,6 +182,15 @@ struct Listing {
     next_page_token: Option<String>,
 }
 
+/// How far a copy inside the service is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rewrite {
+    done: bool,
+    #[serde(default)]
+    rewrite_token: Option<String>,
+}
+
 impl Gcs {
     fn bucket_path(&self) -> String {
         format!("projects/_/buckets/{}", self.bucket)
@@ -266,6 +275,33 @@ impl Gcs {
 
     async fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T, Cause> {
         parse(&self.control(Method::GET, url, Bytes::new()).await?)
+    }
+
+    /// Goes on with a copy inside the service, or begins it.
+    async fn rewrite(
+        &self,
+        object: &ObjectInfo,
+        to: &ObjectKey,
+        token: Option<&str>,
+    ) -> Result<Rewrite, Cause> {
+        let mut url = self.url(Some(&object.key))?;
+        url.path_segments_mut()
+            .map_err(|()| Cause::Configuration {
+                detail: "the endpoint is not a base URL".to_owned(),
+            })?
+            .extend(["rewriteTo", "b", &self.bucket, "o", to.as_str()]);
+        url.query_pairs_mut()
+            .append_pair("sourceGeneration", &object.pin)
+            .append_pair("ifGenerationMatch", "0");
+        if let Some(token) = token {
+            url.query_pairs_mut().append_pair("rewriteToken", token);
+        }
+        let empty = Bytes::from_static(b"{}");
+        match self.control(Method::POST, url, empty).await {
+            Ok(answer) => parse(&answer),
+            Err(Cause::NotFound | Cause::AlreadyExists) => Err(Cause::Changed),
+            Err(other) => Err(other),
+        }
     }
 
     /// Deletes one generation of an object; gone already is fine.
@@ -412,6 +448,36 @@ impl Store for Gcs {
         self.requester
             .send(request, cancel, || self.remove(&object.key, &object.pin))
             .await
+    }
+
+    async fn duplicate(
+        &self,
+        object: &ObjectInfo,
+        to: &ObjectKey,
+        cancel: &CancellationToken,
+    ) -> Result<bool, StoreError> {
+        // Not every server knows a condition on this request.
+        if is_taken(self, to, cancel).await? {
+            let taken = Cause::AlreadyExists;
+            return Err(self.requester.error("copy to", Some(to.as_str()), taken));
+        }
+        let request = Request::new("copy to", to.as_str()).bytes(object.size_bytes);
+        let mut token = None;
+        loop {
+            let attempt = || self.rewrite(object, to, token.as_deref());
+            let Rewrite {
+                done,
+                rewrite_token,
+            } = self.requester.send(request, cancel, attempt).await?;
+            if done {
+                return Ok(true);
+            }
+            token = rewrite_token;
+        }
+    }
+
+    fn receipts(&self) -> Receipts {
+        Receipts::Sources
     }
 
     /// None: part objects are in listings, below a prefix of their own.

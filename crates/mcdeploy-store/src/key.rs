@@ -12,6 +12,9 @@ pub(crate) const PARTS_PREFIX: &str = ".mcdeploy/parts/";
 /// Prefix of objects whose bytes are wrong, kept for whoever asks why.
 pub(crate) const QUARANTINE_PREFIX: &str = ".mcdeploy/quarantine/";
 
+/// Prefix of receipts: what was proved once, see `receipt`.
+pub(crate) const RECEIPTS_PREFIX: &str = ".mcdeploy/receipts/";
+
 /// Longest key in bytes; Amazon S3, Azure Blob and GCS all take 1024.
 const MAX_KEY_BYTES: usize = 1000;
 /// Longest name between two slashes in bytes; what Linux file systems take.

@@ -11,8 +11,9 @@
 //! | `catalog` | what a store holds, seen as versions |
 //! | `engine` | one pass over a source into several targets: pool, rounds, resume |
 //! | `limiter` | how many requests an endpoint gets at once |
+//! | `receipt` | what was proved once, so that a listing proves it again |
 //! | `create`, `publish` | one small object; a version: claim, files, manifest |
-//! | `push`, `transfer`, `fetch`, `verify`, `check` | what callers ask for |
+//! | `push`, `transfer`, `fetch`, `verify`, `cp`, `check` | what callers ask for |
 //! | `scrub`, `repair`, `sweep` | find rot, replace it, free what was left behind |
 //!
 //! **Invariants:** no object is ever overwritten; a version is visible whole or not at
@@ -27,6 +28,7 @@ mod catalog;
 mod check;
 mod checksums;
 mod compare;
+mod cp;
 mod create;
 mod directory;
 mod engine;
@@ -41,6 +43,7 @@ mod open;
 mod progress;
 mod publish;
 mod push;
+mod receipt;
 mod repair;
 mod request;
 mod s3;
@@ -54,6 +57,7 @@ mod verify;
 pub use catalog::{StoredState, StoredVersion, find_manifest, list_versions};
 pub use check::check_store;
 pub use checksums::{Checksums, Crc32c, Crc64Nvme, Hasher, StoredChecksums};
+pub use cp::{CopiedObject, CopyError, CopyOutcome, CopyRequest, copy_objects};
 pub use directory::open_directory;
 pub use engine::{TargetOutcome, TransferOptions};
 pub use error::{Cause, StoreError};
@@ -66,13 +70,15 @@ pub use publish::PublishError;
 pub use push::{PushError, Pushed, manifest_of, push_version};
 pub use repair::{RepairError, Repaired, quarantine_key, repair_replica};
 pub use scrub::{Finding, Rot, ScrubReport, scrub_replica};
-pub use store::{HeldPart, Leftover, ListedObject, ObjectInfo, Resume, Store, Upload, part_bytes};
+pub use store::{
+    HeldPart, Leftover, ListedObject, ObjectInfo, Receipts, Resume, Store, Upload, part_bytes,
+};
 pub use sweep::{Swept, sweep};
 pub use transfer::{
     Replicated, Replication, TransferError, Transferred, copy_version, replicate_version,
     transfer_version,
 };
-pub use verify::{ReplicaReport, verify_replica};
+pub use verify::{ReplicaReport, verify_replica, verify_replica_fully};
 
 #[cfg(test)]
 mod tests {

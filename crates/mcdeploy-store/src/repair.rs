@@ -13,7 +13,7 @@ use crate::{
     key::QUARANTINE_PREFIX,
     store::part_ranges,
     transfer::replicate_version,
-    verify::{verify_replica, version_name},
+    verify::{verify_replica_fully, version_name},
 };
 
 /// What a repair did.
@@ -109,7 +109,7 @@ async fn must_be_verified(
     digest: &Sha256Digest,
     cancel: &CancellationToken,
 ) -> Result<(), RepairError> {
-    let report = verify_replica(source, model, version, digest, cancel).await?;
+    let report = verify_replica_fully(source, model, version, digest, cancel).await?;
     if report.state == ReplicaState::Verified {
         return Ok(());
     }
@@ -177,5 +177,5 @@ async fn copy_within(
         let checksums = Checksums::of(&bytes);
         upload.part(index, bytes, checksums, cancel).await?;
     }
-    upload.complete(cancel).await
+    upload.complete(cancel).await.map(drop)
 }

@@ -17,7 +17,7 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
     operation::head_object::HeadObjectOutput,
     primitives::DateTime,
-    types::{ChecksumMode, ChecksumType, ObjectAttributes, ObjectPart},
+    types::{ChecksumAlgorithm, ChecksumMode, ChecksumType, ObjectAttributes, ObjectPart},
 };
 use bytes::Bytes;
 use futures::stream;
@@ -25,14 +25,18 @@ use mcdeploy_api::{ErrorClass, S3Checksums, S3Location, StoreAccess};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cause, Checksums, Crc32c, Crc64Nvme, Leftover, ListedObject, ObjectInfo, ObjectKey, Resume,
-    Store, StoreError, StoredChecksums, Upload,
+    Cause, Checksums, Crc32c, Crc64Nvme, Leftover, ListedObject, ObjectInfo, ObjectKey, Receipts,
+    Resume, Store, StoreError, StoredChecksums, Upload,
     open::{Auth, secret_value},
     request::{CONNECT_DEADLINE, Request, Requester, body_of, cause_of_status},
-    store::is_unchanged,
+    store::{is_taken, is_unchanged},
 };
 
 mod upload;
+
+/// Largest object that one request copies, in bytes.
+/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html> (2026-11-23).
+const MAX_COPY_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
 pub(crate) async fn open(
     access: &StoreAccess,
@@ -199,6 +203,25 @@ impl S3 {
         }
     }
 
+    async fn copy(&self, object: &ObjectInfo, to: &ObjectKey) -> Result<(), Cause> {
+        let copied = self
+            .client
+            .copy_object()
+            .bucket(&self.bucket)
+            .key(to.as_str())
+            .copy_source(copy_source(&self.bucket, &object.key))
+            .copy_source_if_match(format!("\"{}\"", object.pin))
+            .if_none_match("*")
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+            .send()
+            .await;
+        match copied.map_err(|error| self.cause(&error)) {
+            Ok(_) => Ok(()),
+            Err(Cause::NotFound | Cause::AlreadyExists) => Err(Cause::Changed),
+            Err(other) => Err(other),
+        }
+    }
+
     async fn list_page(
         &self,
         prefix: &str,
@@ -229,6 +252,16 @@ impl S3 {
         });
         Ok((listed.collect(), page.next_continuation_token.clone()))
     }
+}
+
+/// Bucket and key as a header carries them: every byte but the plainest escaped.
+fn copy_source(bucket: &str, key: &ObjectKey) -> String {
+    let escaped = key.as_str().bytes().map(|byte| match byte {
+        b'/' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    });
+    format!("{bucket}/{}", escaped.collect::<String>())
 }
 
 /// An `ETag` without quotes: listings of some servers leave them out.
@@ -378,6 +411,31 @@ impl Store for S3 {
         upload::begin(self.clone(), key.clone(), *content, resume, cancel).await
     }
 
+    async fn duplicate(
+        &self,
+        object: &ObjectInfo,
+        to: &ObjectKey,
+        cancel: &CancellationToken,
+    ) -> Result<bool, StoreError> {
+        if object.size_bytes > MAX_COPY_BYTES {
+            return Ok(false);
+        }
+        // Not every server knows a condition on this request.
+        if is_taken(self, to, cancel).await? {
+            let taken = Cause::AlreadyExists;
+            return Err(self.requester.error("copy to", Some(to.as_str()), taken));
+        }
+        let request = Request::new("copy to", to.as_str()).bytes(object.size_bytes);
+        self.requester
+            .send(request, cancel, || self.copy(object, to))
+            .await?;
+        Ok(true)
+    }
+
+    fn receipts(&self) -> Receipts {
+        Receipts::Proof
+    }
+
     async fn leftovers(&self, cancel: &CancellationToken) -> Result<Vec<Leftover>, StoreError> {
         upload::unfinished(self, "", cancel).await
     }
@@ -426,6 +484,15 @@ mod tests {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
 
     use super::*;
+
+    #[test]
+    fn a_key_goes_into_a_header_whatever_letters_it_has() {
+        let key = ObjectKey::new("a b/grüße+1.onnx").unwrap();
+        assert_eq!(
+            copy_source("models", &key),
+            "models/a%20b/gr%C3%BC%C3%9Fe%2B1.onnx"
+        );
+    }
 
     #[test]
     fn parts_tell_the_whole_where_each_has_a_checksum_that_combines() {

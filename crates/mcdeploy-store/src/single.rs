@@ -20,13 +20,13 @@ pub(crate) trait PutWhole: Send + Sync {
     /// Who asks.
     fn requester(&self) -> &Requester;
 
-    /// Creates the object, if nobody was first.
+    /// Creates the object, if nobody was first. Gives its pin.
     async fn put_whole(
         &self,
         key: &ObjectKey,
         content: &Checksums,
         bytes: Bytes,
-    ) -> Result<(), Cause>;
+    ) -> Result<String, Cause>;
 }
 
 /// One put, sent when it is completed.
@@ -71,7 +71,7 @@ impl<S: PutWhole> Upload for Single<S> {
         Ok(())
     }
 
-    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
+    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<String, StoreError> {
         let Self {
             store,
             key,

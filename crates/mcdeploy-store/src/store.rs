@@ -85,6 +85,27 @@ pub trait Store: fmt::Debug + Send + Sync {
         cancel: &CancellationToken,
     ) -> Result<Box<dyn Upload>, StoreError>;
 
+    /// Makes `to` of an object of this store, inside the store: no byte of it leaves.
+    /// False, and nothing is done, where the store cannot, or not with this object. What it
+    /// made is looked at as any other object before it counts.
+    ///
+    /// # Errors
+    /// `Precondition` when the object changed since `object` was made, or `to` is taken.
+    async fn duplicate(
+        &self,
+        object: &ObjectInfo,
+        to: &ObjectKey,
+        cancel: &CancellationToken,
+    ) -> Result<bool, StoreError> {
+        let _ = (object, to, cancel);
+        Ok(false)
+    }
+
+    /// What a receipt of this store, the pins of objects that were proved once, is good for.
+    fn receipts(&self) -> Receipts {
+        Receipts::None
+    }
+
     /// Deletes exactly this content, where the store can tell; gone already is fine.
     ///
     /// # Errors
@@ -115,6 +136,17 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn repeats(&self) -> u64 {
         0
     }
+}
+
+/// What the pins of objects that were proved once are good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipts {
+    /// Nothing: only reading tells what is there.
+    None,
+    /// They say where good copies are, to duplicate. A listing proves more by itself.
+    Sources,
+    /// Also proof: the same pin in a listing means that the store took no other bytes.
+    Proof,
 }
 
 /// Whether an upload goes on where an earlier one with the same content stopped.
@@ -152,12 +184,12 @@ pub trait Upload: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Makes the object visible, if nobody was first and all parts together have the
-    /// content's checksums.
+    /// content's checksums. Gives its pin; empty where the store does not tell it.
     ///
     /// # Errors
     /// `Precondition` when the key is taken. `Unknown` when no answer came: look.
     /// `Permanent` ([`Cause::ChecksumMismatch`]) when the parts make another content.
-    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError>;
+    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<String, StoreError>;
 
     /// Frees what the parts took in the store. Never fails: what stays is not visible.
     async fn abort(self: Box<Self>);
@@ -336,8 +368,21 @@ impl<E: Clone> Tally<E> {
     }
 }
 
+/// Whether there is an object under this key.
+pub(crate) async fn is_taken(
+    store: &dyn Store,
+    key: &ObjectKey,
+    cancel: &CancellationToken,
+) -> Result<bool, StoreError> {
+    match store.head(key, cancel).await {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.cause, Cause::NotFound) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Whether an upload that ended like this can never be completed: its parts are of no use.
-pub(crate) fn is_pointless(outcome: &Result<(), StoreError>) -> bool {
+pub(crate) fn is_pointless<T>(outcome: &Result<T, StoreError>) -> bool {
     let cause = outcome.as_ref().err().map(|error| &error.cause);
     matches!(
         cause,

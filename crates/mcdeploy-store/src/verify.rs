@@ -1,7 +1,8 @@
 //! Says whether a store's copy of a version equals its manifest, without reading it.
 //!
 //! One listing tells which files are there and how long they are. Google's also carries
-//! their checksums; the others are asked once per file.
+//! their checksums; for the others a receipt says which pins were proved, and the files
+//! whose pins are others are asked for one by one.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +12,12 @@ use mcdeploy_api::{ErrorClass, ReplicaState, Sha256Digest, names::MANIFEST_FILE}
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cause, Manifest, ManifestError, ManifestFile, ObjectInfo, Store, StoreError, VersionName,
+    Cause, Manifest, ManifestError, ManifestFile, ObjectInfo, Receipts, Store, StoreError,
+    VersionName,
     compare::{Comparison, compare},
     manifest::own_key,
     publish::read_small,
+    receipt::{self, Receipt},
 };
 
 /// Files that are looked at at once.
@@ -29,6 +32,9 @@ pub struct ReplicaReport {
     pub verified_bytes: u64,
     /// File, expected and actual of the first that differs, by path; empty when none.
     pub message: String,
+    /// Files whose pin is the one that the store's receipt has: proved when that was
+    /// written, and not written since. The others were proved by checksums now.
+    pub receipt_files: usize,
     /// Files that had to be read because the store has no checksum of them.
     pub read_files: usize,
 }
@@ -49,27 +55,62 @@ pub async fn verify_replica(
     cancel: &CancellationToken,
 ) -> Result<ReplicaReport, StoreError> {
     let name = version_name(store, model, version)?;
-    let manifest = match read_manifest(store, &name, digest, cancel).await? {
+    let receipt = match store.receipts() {
+        Receipts::Proof => receipt::read(store, &name, digest, cancel).await,
+        Receipts::Sources | Receipts::None => Receipt::new(*digest),
+    };
+    verify_beyond(&receipt, store, &name, digest, cancel).await
+}
+
+/// [`verify_replica`] that believes no receipt: the store is asked for the checksums of
+/// each file.
+///
+/// # Errors
+/// As [`verify_replica`].
+pub async fn verify_replica_fully(
+    store: &dyn Store,
+    model: &str,
+    version: &str,
+    digest: &Sha256Digest,
+    cancel: &CancellationToken,
+) -> Result<ReplicaReport, StoreError> {
+    let name = version_name(store, model, version)?;
+    verify_beyond(&Receipt::new(*digest), store, &name, digest, cancel).await
+}
+
+/// Checks what the receipt does not prove.
+async fn verify_beyond(
+    receipt: &Receipt,
+    store: &dyn Store,
+    name: &VersionName,
+    digest: &Sha256Digest,
+    cancel: &CancellationToken,
+) -> Result<ReplicaReport, StoreError> {
+    let manifest = match read_manifest(store, name, digest, cancel).await? {
         Found::Manifest(manifest, _) => manifest,
         Found::Missing => return Ok(report(ReplicaState::Missing, "no manifest".to_owned())),
         Found::Other(message) => return Ok(report(ReplicaState::ChecksumMismatch, message)),
     };
     let listed = store.list(&name.prefix(), cancel).await?;
     let there: BTreeMap<_, _> = listed.iter().map(|o| (o.key.as_str(), o)).collect();
-    let mut looks = vec![];
+    let (mut looks, mut verdicts) = (vec![], vec![]);
     for file in &manifest.files {
         let key = name
             .key(&file.path)
             .map_err(|e| invalid(store, file.path.as_str(), Cause::InvalidKey(e)))?;
-        let object = there
-            .get(key.as_str())
-            .and_then(|listed| listed.object().ok());
+        let listed = there.get(key.as_str());
+        if listed.is_some_and(|listed| receipt.proves(file, listed)) {
+            verdicts.push((file, Verdict::Noted));
+            continue;
+        }
+        let object = listed.and_then(|listed| listed.object().ok());
         looks.push(check_file(store, object, file, cancel));
     }
-    let mut verdicts: Vec<_> = stream::iter(looks)
+    let looked: Vec<_> = stream::iter(looks)
         .buffer_unordered(CONCURRENCY)
         .try_collect()
         .await?;
+    verdicts.extend(looked);
     verdicts.sort_by(|a: &(&ManifestFile, Verdict), b| a.0.path.cmp(&b.0.path));
     Ok(summarize(&verdicts))
 }
@@ -79,13 +120,20 @@ fn report(state: ReplicaState, message: String) -> ReplicaReport {
         state,
         verified_bytes: 0,
         message,
+        receipt_files: 0,
         read_files: 0,
     }
 }
 
 enum Verdict {
-    Equal { read: bool },
-    Differs { actual: String },
+    /// As the receipt has it.
+    Noted,
+    Equal {
+        read: bool,
+    },
+    Differs {
+        actual: String,
+    },
     Absent,
 }
 
@@ -113,6 +161,11 @@ fn summarize(verdicts: &[(&ManifestFile, Verdict)]) -> ReplicaReport {
     let mut bad = 0;
     for (file, verdict) in verdicts {
         let (state, actual) = match verdict {
+            Verdict::Noted => {
+                summary.verified_bytes += file.size_bytes;
+                summary.receipt_files += 1;
+                continue;
+            }
             Verdict::Equal { read } => {
                 summary.verified_bytes += file.size_bytes;
                 summary.read_files += usize::from(*read);

@@ -13,8 +13,8 @@ use mcdeploy_registry::SourceAddress;
 use mcdeploy_sandbox::SandboxArgs;
 
 pub(crate) use self::artifacts::{
-    ArtifactsCommand, GcArgs, LsArgs, PlanArgs, ReplicateArgs, RuleArgs, ScrubArgs, StoreArgs,
-    VerifyArgs,
+    ArtifactsCommand, CpArgs, GcArgs, LsArgs, PlanArgs, ReplicateArgs, RuleArgs, ScrubArgs,
+    StoreArgs, VerifyArgs,
 };
 use crate::{
     names::{ModelName, VersionRef, did_you_mean},

@@ -20,6 +20,7 @@ mod image;
 mod inventory;
 mod live;
 mod names;
+mod object_url;
 mod output;
 mod printer;
 mod project;

@@ -378,3 +378,111 @@ fn a_plan_that_breaks_a_rule_says_which_and_what_next() {
         assert!(stdout.is_empty() && stderr.contains(expected), "{stderr}");
     }
 }
+
+/// A store's URL with a path in it.
+fn place(store: &str, path: &str) -> String {
+    match store.split_once('?') {
+        Some((base, options)) => format!("{base}/{path}?{options}"),
+        None => format!("{store}/{path}"),
+    }
+}
+
+/// States of the objects in a report, in their order.
+fn states(stdout: &str) -> Vec<String> {
+    let report = json(stdout);
+    let objects = report["objects"].as_array().unwrap();
+    let state = |object: &Value| object["state"].as_str().unwrap().to_owned();
+    objects.iter().map(state).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_is_copied_through_every_kind_of_store_and_never_overwritten() {
+    let clouds = Clouds::start().await;
+    let home = clouds.home.path();
+    let large: Vec<u8> = (0..17_000_000_u32)
+        .map(|n| (n / 7 % 251).to_le_bytes()[0])
+        .collect();
+    std::fs::write(home.join("models/v2/large.bin"), &large).unwrap();
+    let local = |path: &str| format!("file://{}/{path}", home.display());
+    let hops = [
+        local("models/v2/"),
+        place(&clouds.s3_url(), "copy/v2/"),
+        place(&clouds.azure_url(), "copy/v2/"),
+        place(&clouds.gcs_url(), "copy/v2/"),
+        place(&clouds.s3_url(), "back/v2/"),
+        local("back"),
+    ];
+    for pair in hops.windows(2) {
+        let cp = ["artifacts", "cp", &pair[0], &pair[1], "-o", "json"];
+        let (code, stdout, stderr) = clouds.run(&[&cp[..], &["--dry-run"]].concat());
+        assert_eq!(
+            (code, states(&stdout)),
+            (0, vec!["WouldCopy".to_owned(); 3]),
+            "{stderr}"
+        );
+        let (code, stdout, stderr) = clouds.run(&cp);
+        assert_eq!(
+            (code, states(&stdout)),
+            (0, vec!["Copied".to_owned(); 3]),
+            "{stderr}"
+        );
+        let (code, stdout, stderr) = clouds.run(&cp);
+        assert_eq!(
+            (code, states(&stdout)),
+            (0, vec!["Unchanged".to_owned(); 3]),
+            "{stderr}"
+        );
+    }
+    assert!(std::fs::read(home.join("back/large.bin")).unwrap() == large);
+    let back = std::fs::read(home.join("back/weights/a b.bin")).unwrap();
+    assert!(back == vec![2; 3_000_000]);
+
+    for store in [clouds.s3_url(), clouds.azure_url(), clouds.gcs_url()] {
+        let other = local("models/v1/weights/a b.bin");
+        let taken = place(&store, "copy/v2/weights/a b.bin");
+        if store.starts_with("s3") {
+            let (code, stdout, _) =
+                clouds.run(&["artifacts", "cp", &hops[0], &hops[1], "-o", "json"]);
+            assert_eq!(
+                (code, states(&stdout)),
+                (0, vec!["Unchanged".to_owned(); 3])
+            );
+        }
+        for more in [&["--dry-run"][..], &[]] {
+            let cp = ["artifacts", "cp", &other, &taken, "-o", "json"];
+            let (code, stdout, stderr) = clouds.run(&[&cp[..], more].concat());
+            assert_eq!(
+                (code, states(&stdout)),
+                (6, vec!["Conflict".to_owned()]),
+                "{stderr}"
+            );
+            assert!(stderr.contains("nothing was overwritten"), "{stderr}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_object_is_copied_to_a_name_or_into_a_directory_and_an_absent_one_is_named() {
+    let clouds = Clouds::start().await;
+    let config = format!(
+        "file://{}/models/v1/config.json",
+        clouds.home.path().display()
+    );
+    for (to, key) in [
+        ("one/name.json", "one/name.json"),
+        ("one/", "one/config.json"),
+    ] {
+        let target = place(&clouds.gcs_url(), to);
+        let (code, stdout, stderr) =
+            clouds.run(&["artifacts", "cp", &config, &target, "-o", "json"]);
+        assert_eq!(code, 0, "{stderr}");
+        assert_eq!(json(&stdout)["objects"][0]["to"], key);
+    }
+    let absent = place(&clouds.s3_url(), "no/such");
+    let (code, _, stderr) =
+        clouds.run(&["artifacts", "cp", &absent, &place(&clouds.gcs_url(), "x")]);
+    assert_eq!(code, 5, "{stderr}");
+    assert!(stderr.contains("no/such"), "{stderr}");
+    let (code, _, stderr) = clouds.run(&["artifacts", "cp", "https://x/y", "s3://b/c"]);
+    assert_eq!(code, 2, "{stderr}");
+}

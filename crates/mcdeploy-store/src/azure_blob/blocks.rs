@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use azure_core::http::{Etag, NoFormat, RequestContent};
 use azure_storage_blob::models::{
-    Block, BlockBlobClientCommitBlockListOptions, BlockBlobClientStageBlockOptions, BlockListType,
-    BlockLookupList,
+    Block, BlockBlobClientCommitBlockListOptions, BlockBlobClientCommitBlockListResultHeaders as _,
+    BlockBlobClientStageBlockOptions, BlockListType, BlockLookupList,
 };
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::AzureBlob;
+use super::{AzureBlob, pin};
 use crate::{
     Cause, Checksums, Crc32c, Crc64Nvme, HeldPart, ObjectKey, Resume, StoreError, StoredChecksums,
     Upload,
@@ -195,7 +195,7 @@ impl Upload for Blocks {
         Ok(())
     }
 
-    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
+    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<String, StoreError> {
         let store = &self.store;
         let blob = store.client.blob_client(self.key.as_str());
         let blob = blob.block_blob_client();
@@ -214,10 +214,9 @@ impl Upload for Blocks {
                     if_none_match: Some(Etag::from("*")),
                     ..BlockBlobClientCommitBlockListOptions::default()
                 };
-                blob.commit_block_list(list, Some(options))
-                    .await
-                    .map_err(|error| store.cause(&error))?;
-                Ok(())
+                let committed = blob.commit_block_list(list, Some(options)).await;
+                let committed = committed.map_err(|error| store.cause(&error))?;
+                Ok(pin(committed.etag().ok().flatten().as_ref()))
             })
             .await
     }

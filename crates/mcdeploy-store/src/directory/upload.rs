@@ -274,12 +274,12 @@ impl Upload for FileUpload {
         Ok(())
     }
 
-    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
+    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<String, StoreError> {
         let outcome = self.commit(cancel).await;
         if is_pointless(&outcome) {
             self.abort().await;
         }
-        outcome
+        outcome.map(|()| String::new())
     }
 
     async fn abort(self: Box<Self>) {

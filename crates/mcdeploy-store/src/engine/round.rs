@@ -214,7 +214,10 @@ impl<'a> Round<'a> {
                 }
             }
         };
-        let workers = self.pool.parts(part_bytes).min(parts_at_once(file.size_bytes, part_bytes));
+        let workers = self
+            .pool
+            .parts(part_bytes)
+            .min(parts_at_once(file.size_bytes, part_bytes));
         join_all((0..workers).map(|_| worker())).await;
     }
 

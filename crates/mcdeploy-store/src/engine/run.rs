@@ -12,12 +12,13 @@ use bytes::Bytes;
 use mcdeploy_api::ErrorClass;
 use tokio_util::sync::CancellationToken;
 
-use super::{Job, State, Target, by_key, hold::Look};
+use super::{Job, State, Target, by_key, delta::Delta, hold::Look};
 use crate::{
-    Cause, Checksums, ListedObject, ManifestFile, ObjectInfo, ObjectKey, PublishError, Resume,
-    StoreError, Upload,
+    Cause, Checksums, ListedObject, ManifestFile, ObjectInfo, ObjectKey, PublishError, Receipts,
+    Resume, StoreError, Upload,
     compare::{self, Comparison},
     publish::Claimed,
+    receipt::{self, Receipt},
 };
 
 /// One target that takes part in a round.
@@ -28,6 +29,11 @@ pub(super) struct Run<'a> {
     there: BTreeMap<String, ListedObject>,
     is_published: bool,
     resume: Resume,
+    /// What was proved of it in an earlier run.
+    before: Receipt,
+    /// What was proved in this round.
+    proved: Mutex<Receipt>,
+    delta: Delta,
     /// Ends all of its requests.
     stop: CancellationToken,
     /// What it has to do just now.
@@ -85,7 +91,15 @@ impl<'a> Run<'a> {
                 Claimed::Finished => is_published = true,
             }
         }
-        let listed = target.store().list(&job.name.prefix(), &stop).await?;
+        let store = target.store();
+        let listed = store.list(&job.name.prefix(), &stop).await?;
+        let digest = job.manifest.digest();
+        let (mut before, mut delta) = (Receipt::new(digest), Delta::default());
+        if !is_published {
+            delta = Delta::find(store, job.name, job.manifest, &stop).await;
+        } else if store.receipts() == Receipts::Proof {
+            before = receipt::read(store, job.name, &digest, &stop).await;
+        }
         target.is_new.fetch_or(!is_published, Ordering::Relaxed);
         target.done_bytes.store(0, Ordering::Relaxed);
         // Nobody can have begun an upload before the first claim.
@@ -100,6 +114,9 @@ impl<'a> Run<'a> {
             there: by_key(listed),
             is_published,
             resume,
+            before,
+            proved: Mutex::new(Receipt::new(digest)),
+            delta,
             stop,
             busy: AtomicUsize::new(0),
             files_left: AtomicUsize::new(job.manifest.files.len()),
@@ -181,9 +198,16 @@ impl<'a> Run<'a> {
         file: &'r ManifestFile,
     ) -> Result<Option<Sink<'r>>, PublishError> {
         let key = self.job.name.key(&file.path)?;
-        if let Some(listed) = self.there.get(key.as_str())
-            && self.is_right(file, &listed.object()?).await?
-        {
+        if let Some(listed) = self.there.get(key.as_str()) {
+            if self.before.proves(file, listed) {
+                self.proved(file, listed.pin.clone());
+                return Ok(None);
+            }
+            if self.is_right(file, &listed.object()?).await? {
+                return Ok(None);
+            }
+        }
+        if self.duplicate(file, &key).await? {
             return Ok(None);
         }
         let begun = self.begin_upload(&key, file).await;
@@ -200,6 +224,49 @@ impl<'a> Run<'a> {
             Err(error) => return Err(error.into()),
         };
         Ok(Some(self.sink(file, key, upload)))
+    }
+
+    /// Makes the file of one that the store has, and looks at it as at any other.
+    async fn duplicate(&self, file: &ManifestFile, key: &ObjectKey) -> Result<bool, PublishError> {
+        let Some(source) = self.delta.source(file) else {
+            return Ok(false);
+        };
+        let store = self.target.store();
+        match store.duplicate(source, key, &self.stop).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            Err(error) => {
+                tracing::debug!(store = store.name(), "sent, not copied: {error}");
+                // One that changed says nothing about the others.
+                if error.class() != ErrorClass::Precondition {
+                    self.delta.turn_off();
+                }
+                return Ok(false);
+            }
+        }
+        let object = store.head(key, &self.stop).await?;
+        let is_right = self.is_right(file, &object).await?;
+        if is_right {
+            let copied = &self.target.copied_bytes;
+            copied.fetch_add(file.size_bytes, Ordering::Relaxed);
+        }
+        Ok(is_right)
+    }
+
+    fn proved(&self, file: &ManifestFile, pin: String) {
+        let mut proved = self.proved.lock().unwrap_or_else(PoisonError::into_inner);
+        proved.note(&file.path, pin);
+    }
+
+    /// Keeps what was proved, when it is news.
+    async fn keep_receipt(&self) {
+        let proved = {
+            let proved = self.proved.lock().unwrap_or_else(PoisonError::into_inner);
+            proved.clone()
+        };
+        if proved != self.before {
+            receipt::replace(self.target.store(), self.job.name, &proved, &self.stop).await;
+        }
     }
 
     async fn begin_upload(
@@ -245,7 +312,10 @@ impl<'a> Run<'a> {
     ) -> Result<bool, PublishError> {
         let (store, content) = (self.target.store(), file.checksums());
         match compare::compare(store, object, &content, &self.stop).await? {
-            Comparison::Equal { .. } => Ok(true),
+            Comparison::Equal { .. } => {
+                self.proved(file, object.pin.clone());
+                Ok(true)
+            }
             Comparison::Differs { actual } if self.is_published => {
                 Err(PublishError::TargetMismatch {
                     store: store.name().to_owned(),
@@ -276,6 +346,7 @@ impl<'a> Run<'a> {
             self.fail(error);
             return;
         }
+        self.keep_receipt().await;
         if !self.is_over.swap(true, Ordering::Relaxed) {
             *self.target.state() = State::Done;
         }
@@ -352,7 +423,8 @@ impl Sink<'_> {
             return;
         }
         match upload.complete(&run.stop).await {
-            Ok(()) => {
+            Ok(pin) => {
+                run.proved(file, pin);
                 run.target.is_new.store(true, Ordering::Relaxed);
                 run.file_is_in().await;
             }

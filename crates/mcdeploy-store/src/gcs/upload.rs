@@ -21,7 +21,7 @@ use crate::{
     key::PARTS_PREFIX,
     request::{Request, Requester},
     single::{PutWhole, Single},
-    store::{Tally, is_pointless, part_bytes},
+    store::{Tally, is_pointless, is_taken, part_bytes},
 };
 
 /// Most objects that one request composes.
@@ -162,8 +162,8 @@ impl PutWhole for Gcs {
         key: &ObjectKey,
         content: &Checksums,
         bytes: Bytes,
-    ) -> Result<(), Cause> {
-        self.put(key, bytes, content.crc32c).await.map(drop)
+    ) -> Result<String, Cause> {
+        self.put(key, bytes, content.crc32c).await
     }
 }
 
@@ -231,14 +231,12 @@ impl Parts {
     }
 
     /// Composes the parts, checked, into the object.
-    async fn commit(&self, cancel: &CancellationToken) -> Result<(), StoreError> {
+    async fn commit(&self, cancel: &CancellationToken) -> Result<String, StoreError> {
         let parts = self.tally.finish().map_err(|cause| self.error(cause))?;
         let parts = self.gather(parts, cancel).await?;
         // Not every server knows a condition on this request.
-        match self.store.head(&self.key, cancel).await {
-            Ok(_) => return Err(self.error(Cause::AlreadyExists)),
-            Err(error) if matches!(error.cause, Cause::NotFound) => {}
-            Err(error) => return Err(error),
+        if is_taken(&self.store, &self.key, cancel).await? {
+            return Err(self.error(Cause::AlreadyExists));
         }
         let request = Request::new("write", self.key.as_str()).commit();
         let attempt = || self.store.compose(&parts, &self.key);
@@ -254,7 +252,7 @@ impl Parts {
                 actual: format!("{} bytes {}", made.size_bytes(), made.checksums()),
             }));
         }
-        Ok(())
+        Ok(made.generation.unwrap_or_default())
     }
 
     /// Deletes what the upload took. Never fails: what stays is swept.
@@ -324,7 +322,7 @@ impl Upload for Parts {
         Ok(())
     }
 
-    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
+    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<String, StoreError> {
         let outcome = self.commit(cancel).await;
         if outcome.is_ok() || is_pointless(&outcome) {
             self.clean_up().await;

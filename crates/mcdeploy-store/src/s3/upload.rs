@@ -13,7 +13,7 @@ use aws_sdk_s3::{
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::S3;
+use super::{S3, pin};
 use crate::{
     Cause, Checksums, Crc64Nvme, HeldPart, Leftover, ObjectKey, Resume, StoreError,
     StoredChecksums, Upload,
@@ -236,7 +236,7 @@ impl PutWhole for S3 {
         key: &ObjectKey,
         content: &Checksums,
         bytes: Bytes,
-    ) -> Result<(), Cause> {
+    ) -> Result<String, Cause> {
         self.client
             .put_object()
             .bucket(&self.bucket)
@@ -249,7 +249,7 @@ impl PutWhole for S3 {
             .disable_payload_signing()
             .send()
             .await
-            .map(drop)
+            .map(|answer| pin(answer.e_tag()))
             .map_err(|error| self.cause(&error))
     }
 }
@@ -265,7 +265,7 @@ struct Multipart {
 }
 
 impl Multipart {
-    async fn commit(&self, cancel: &CancellationToken) -> Result<(), StoreError> {
+    async fn commit(&self, cancel: &CancellationToken) -> Result<String, StoreError> {
         let store = &self.store;
         // The store may have to join the parts before it answers.
         let request = Request::new("write", self.key.as_str())
@@ -292,7 +292,7 @@ impl Multipart {
                     .send()
                     .await;
                 match completed.map_err(|error| store.cause(&error)) {
-                    Ok(_) => Ok(()),
+                    Ok(answer) => Ok(pin(answer.e_tag())),
                     Err(Cause::NotFound) => Err(Cause::Changed),
                     Err(other) => Err(other),
                 }
@@ -348,7 +348,7 @@ impl Upload for Multipart {
         Ok(())
     }
 
-    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<(), StoreError> {
+    async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<String, StoreError> {
         let outcome = self.commit(cancel).await;
         if is_pointless(&outcome) {
             self.abort().await;

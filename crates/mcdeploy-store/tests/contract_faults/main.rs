@@ -6,7 +6,9 @@
 
 mod at_rest;
 mod credentials;
+mod delta;
 mod outage;
+mod receipts;
 mod shapes;
 mod sweeping;
 mod wire;

@@ -86,6 +86,18 @@ pub(crate) fn random_bytes(length: usize, seed: u64) -> Bytes {
     bytes.into()
 }
 
+/// Puts other bytes under a key, as somebody with credentials can.
+pub(crate) async fn overwrite(store: &dyn Store, name: &str, bytes: &Bytes) {
+    delete(store, name).await;
+    let made = crate::writers::create(store, &key(name), bytes).await;
+    made.unwrap();
+}
+
+pub(crate) async fn delete(store: &dyn Store, name: &str) {
+    let object = store.head(&key(name), &token()).await.unwrap();
+    store.delete(&object, &token()).await.unwrap();
+}
+
 /// A directory with files of these names and lengths.
 pub(crate) fn directory(files: &[(&str, usize)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();

@@ -24,7 +24,7 @@ pub(crate) async fn create(
         let sums = Checksums::of(&piece);
         upload.part(index, piece, sums, &cancel).await?;
     }
-    upload.complete(&cancel).await
+    upload.complete(&cancel).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]

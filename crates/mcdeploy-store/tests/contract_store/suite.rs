@@ -313,7 +313,7 @@ async fn parts_of_other_content_are_never_taken_over(store: &dyn Store) {
             }
         }
         match upload.complete(&token()).await {
-            Ok(()) => break,
+            Ok(_) => break,
             Err(error) => {
                 assert_eq!(
                     (error.class(), resume),

@@ -66,7 +66,7 @@ pub(crate) async fn create_as(
         let index = u32::try_from(index).unwrap();
         upload.part(index, piece, checksums, &cancel).await?;
     }
-    upload.complete(&cancel).await
+    upload.complete(&cancel).await.map(drop)
 }
 
 /// Puts other bytes under a key, as somebody with credentials can.

@@ -10,6 +10,7 @@ use mcdeploy_plan::transfer::{Location, NanoUsd};
 use super::{HubArgs, ProjectArgs, PushArgs};
 use crate::{
     names::{ModelName, VersionRef},
+    object_url::ObjectUrl,
     output::ReportFormat,
     store_ref::StoreRef,
 };
@@ -35,6 +36,8 @@ pub(crate) enum ArtifactsCommand {
     Plan(Box<PlanArgs>),
     /// Copy a version to other stores, from this machine
     Replicate(Box<ReplicateArgs>),
+    /// Copy objects or directories between stores, proved by checksums
+    Cp(Box<CpArgs>),
     /// Read a share of a version's files, to find bytes that rotted
     Scrub(ScrubArgs),
     /// Free what uploads left behind that nobody finished
@@ -82,9 +85,11 @@ pub(crate) struct LsArgs {
   mcdeploy artifacts verify digits:v3 aws gcp
   mcdeploy artifacts verify digits:v3 s3://models gs://models?anonymous
 
-Sizes and checksums that the stores themselves keep are compared with the manifest; file
-bytes are read only where a store has no checksum of a file, and that is said. Exit code
-1 when a copy is missing, differs, or could not be looked at.
+Sizes and checksums that the stores themselves keep are compared with the manifest. A file
+that was proved by an earlier copy and not written since (same ETag) is not asked for again
+without --full. File bytes are read only where a store has no checksum of a file. How many
+were proved in which way is said. Exit code 1 when a copy is missing, differs, or could not
+be looked at.
 
 {STORES}"))]
 pub(crate) struct VerifyArgs {
@@ -98,6 +103,9 @@ pub(crate) struct VerifyArgs {
     /// that of the first store's manifest]
     #[arg(long, value_name = "DIGEST")]
     pub(crate) digest: Option<Sha256Digest>,
+    /// Ask for the checksums of every file, also of those that were proved before
+    #[arg(long)]
+    pub(crate) full: bool,
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: ReportFormat,
@@ -184,6 +192,36 @@ pub(crate) struct ReplicateArgs {
     pub(crate) output: ReportFormat,
     #[command(flatten)]
     pub(crate) project: ProjectArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// `artifacts cp`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mcdeploy artifacts cp s3://models/digits/v1/ gs://backup/digits/v1/
+  mcdeploy artifacts cp file:///srv/weights/model.onnx az://account/container/weights/
+  mcdeploy artifacts cp s3://models/data?region=eu-west-1 file:///srv/data --dry-run
+
+A place is s3://BUCKET/PATH, az://ACCOUNT/CONTAINER/PATH, gs://BUCKET/PATH or file:///PATH,
+with the options and credentials of a store's URL (see `mcdeploy artifacts ls --help`). SRC
+is one object, or a directory with all that is below it; DST is the object's new name, or a
+directory when it ends with a slash. Nothing is overwritten: the same bytes are left, other
+bytes are a conflict (exit code 6). Bytes pass through this machine. A large object whose
+store lacks a checksum that the copy needs is read twice, and that is said.")]
+pub(crate) struct CpArgs {
+    /// What to copy
+    #[arg(value_name = "SRC")]
+    pub(crate) source: ObjectUrl,
+    /// Where to
+    #[arg(value_name = "DST")]
+    pub(crate) target: ObjectUrl,
+    /// Only say what would be copied, and what differs
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: ReportFormat,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }

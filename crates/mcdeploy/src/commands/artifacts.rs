@@ -1,5 +1,6 @@
 //! `mcdeploy artifacts …`: versions in stores, with or without a hub.
 
+mod cp;
 mod digest;
 mod gc;
 mod ls;
@@ -9,6 +10,7 @@ mod replicate;
 mod scrub;
 mod verify;
 
+pub(crate) use cp::cp;
 pub(crate) use gc::gc;
 pub(crate) use ls::ls;
 pub(crate) use plan::plan;

@@ -52,6 +52,9 @@ pub(crate) async fn run(
         Command::Artifacts(ArtifactsCommand::Replicate(args)) => {
             Box::pin(artifacts::replicate(&args, environment, printer, cancel)).await
         }
+        Command::Artifacts(ArtifactsCommand::Cp(args)) => {
+            Box::pin(artifacts::cp(&args, environment, printer, cancel)).await
+        }
         Command::Artifacts(ArtifactsCommand::Scrub(args)) => {
             unless(
                 cancel,

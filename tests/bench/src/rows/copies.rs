@@ -83,7 +83,7 @@ pub(crate) async fn cost(lab: &Lab, size: &Size) -> anyhow::Result<Vec<Row>> {
     let r7 = Row::new(
         (
             "R7",
-            "peak memory in MiB, S3 to S3, 16 MiB x 8",
+            "peak memory in MiB, S3 to S3, by default; rclone 16 MiB x 8",
             "<= 0.5 of rclone, growth <= 1.15, <= 256 MiB whatever the size",
         ),
         peak[0] / 1_048_576.0,

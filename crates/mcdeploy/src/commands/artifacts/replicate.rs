@@ -128,6 +128,7 @@ fn report(subject: &Subject, bill: &Bill, copied: &Replicated) -> Value {
             "state": state,
             "sentBytes": target.sent_bytes,
             "resumedBytes": target.resumed_bytes,
+            "copiedBytes": target.copied_bytes,
             "repeatedRequests": target.repeats,
             "message": message,
         })
@@ -154,7 +155,7 @@ fn state(target: &TargetOutcome) -> (&'static str, String) {
 }
 
 fn table(copied: &Replicated) -> String {
-    let mut table = Table::new(["STORE", "STATE", "SENT", "RESUMED", "MESSAGE"]);
+    let mut table = Table::new(["STORE", "STATE", "SENT", "RESUMED", "COPIED", "MESSAGE"]);
     for target in &copied.targets {
         let (state, message) = state(target);
         table.row(vec![
@@ -162,6 +163,7 @@ fn table(copied: &Replicated) -> String {
             state.to_owned(),
             size(target.sent_bytes),
             size(target.resumed_bytes),
+            size(target.copied_bytes),
             message,
         ]);
     }

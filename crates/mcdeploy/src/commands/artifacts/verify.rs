@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use mcdeploy_api::ReplicaState;
-use mcdeploy_store::{ReplicaReport, StoreError, verify_replica};
+use mcdeploy_store::{ReplicaReport, StoreError, verify_replica, verify_replica_fully};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +41,11 @@ pub(crate) async fn verify(
     let digest = wanted.digest(&stores, &open, cancel).await?;
     let looks = open.iter().map(async |(name, store)| Row {
         store: name.clone(),
-        outcome: verify_replica(store.as_ref(), &model, &version, &digest, cancel).await,
+        outcome: if args.full {
+            verify_replica_fully(store.as_ref(), &model, &version, &digest, cancel).await
+        } else {
+            verify_replica(store.as_ref(), &model, &version, &digest, cancel).await
+        },
     });
     let rows = join_all(looks).await;
     let data = json!({
@@ -53,16 +57,7 @@ pub(crate) async fn verify(
         "stores": rows.iter().map(item).collect::<Vec<_>>(),
     });
     print(args.output, printer, &data, || table(&rows))?;
-    for row in &rows {
-        if let Ok(report) = &row.outcome
-            && report.read_files > 0
-        {
-            let (store, files) = (&row.store, report.read_files);
-            printer.notice(format!(
-                "{store}: {files} files were read, because the store has no checksum of them"
-            ));
-        }
-    }
+    remark(&rows, printer);
     let is_good = |row: &Row| {
         let report = row.outcome.as_ref();
         report.is_ok_and(|report| report.state == ReplicaState::Verified)
@@ -74,12 +69,31 @@ pub(crate) async fn verify(
     }
 }
 
+/// Says how files were proved, where it was not by the store's checksums of them.
+fn remark(rows: &[Row], printer: &Printer) {
+    for Row { store, outcome } in rows {
+        let Ok(report) = outcome else { continue };
+        let (noted, read) = (report.receipt_files, report.read_files);
+        if noted > 0 {
+            printer.notice(format!(
+                "{store}: {noted} files were not written since they were proved; --full asks again"
+            ));
+        }
+        if read > 0 {
+            printer.notice(format!(
+                "{store}: {read} files were read, because the store has no checksum of them"
+            ));
+        }
+    }
+}
+
 fn item(row: &Row) -> Value {
     match &row.outcome {
         Ok(report) => json!({
             "store": row.store,
             "state": report.state,
             "verifiedBytes": report.verified_bytes,
+            "receiptFiles": report.receipt_files,
             "readFiles": report.read_files,
             "message": report.message,
         }),
@@ -87,6 +101,7 @@ fn item(row: &Row) -> Value {
             "store": row.store,
             "state": ReplicaState::Unknown,
             "verifiedBytes": 0,
+            "receiptFiles": 0,
             "readFiles": 0,
             "message": chain(error),
         }),

@@ -1,0 +1,107 @@
+//! An object or a directory in a store, as `artifacts cp` takes it.
+
+use std::{fmt, str::FromStr};
+
+use crate::store_ref::StoreUrl;
+
+/// A place in a store that needs no hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ObjectUrl {
+    /// The store; none is this machine's file system, from its root.
+    pub(crate) store: Option<StoreUrl>,
+    /// Key, or what keys start with; a slash at the end says that it is a directory.
+    pub(crate) path: String,
+    shown: String,
+}
+
+impl FromStr for ObjectUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (address, query) = match text.split_once('?') {
+            Some((address, query)) => (address, format!("?{query}")),
+            None => (text, String::new()),
+        };
+        let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+        let names = match scheme {
+            "file" => return of_file(rest, &query, address),
+            "s3" | "gs" => 1,
+            "az" => 2,
+            _ => {
+                return Err(format!(
+                    "{address:?} is no place in a store: expected s3://BUCKET/PATH, az://ACCOUNT/CONTAINER/PATH, gs://BUCKET/PATH or file:///PATH"
+                ));
+            }
+        };
+        let end = rest.match_indices('/').nth(names - 1);
+        let (base, path) = match end {
+            Some((at, _)) => (&rest[..at], &rest[at + 1..]),
+            None => (rest, ""),
+        };
+        Ok(Self {
+            store: Some(format!("{scheme}://{base}{query}").parse()?),
+            path: path.to_owned(),
+            shown: address.to_owned(),
+        })
+    }
+}
+
+fn of_file(rest: &str, query: &str, address: &str) -> Result<ObjectUrl, String> {
+    match rest.strip_prefix('/') {
+        Some(path) if query.is_empty() => Ok(ObjectUrl {
+            store: None,
+            path: path.to_owned(),
+            shown: address.to_owned(),
+        }),
+        Some(_) | None => Err(format!("{address:?} is no file:///PATH")),
+    }
+}
+
+impl fmt::Display for ObjectUrl {
+    /// Without the options, which may hold a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_store_and_a_path_in_it() {
+        let table = [
+            ("s3://b", Some("s3://b"), ""),
+            (
+                "s3://b/a/c/?region=eu-west-1",
+                Some("s3://b?region=eu-west-1"),
+                "a/c/",
+            ),
+            ("gs://b/a%20b", Some("gs://b"), "a%20b"),
+            ("az://acc/con", Some("az://acc/con"), ""),
+            ("az://acc/con/a", Some("az://acc/con"), "a"),
+            ("file:///srv/models/", None, "srv/models/"),
+        ];
+        for (text, store, path) in table {
+            let url: ObjectUrl = text.parse().unwrap();
+            assert_eq!(url.store, store.map(|s| s.parse().unwrap()), "{text}");
+            assert_eq!(url.path, path, "{text}");
+        }
+        for text in [
+            "b/a",
+            "http://b/a",
+            "file://a",
+            "az://acc",
+            "s3://",
+            "file:///a?x=y",
+        ] {
+            assert!(text.parse::<ObjectUrl>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn options_are_never_shown() {
+        let url: ObjectUrl = "s3://b/a?endpoint=http://user:secret@x".parse().unwrap();
+        assert_eq!(url.to_string(), "s3://b/a");
+    }
+}
