@@ -27,7 +27,7 @@ async fn two_versions(store: &dyn Store) -> (Sha256Digest, Sha256Digest) {
 fn is_copy(request: &ProxyRequest) -> bool {
     let is_block = request.query.contains("comp=");
     let is_put = request.method == "PUT" && request.body_bytes == 0 && !is_block;
-    request.path.contains("rewriteTo") || (is_put && request.path.contains("v2/"))
+    request.path.contains("rewriteTo") || (is_put && request.path.contains("v2"))
 }
 
 async fn check_bytes(cloud: &Cloud, digest: &Sha256Digest) {
