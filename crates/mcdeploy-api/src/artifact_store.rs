@@ -44,7 +44,8 @@ use crate::{Condition, ObjectName, Provider};
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ArtifactStoreSpec {
-    /// Provider that holds the bytes. Only this provider's clusters get the Secret.
+    /// Provider that holds the bytes. Model pods of this provider's clusters only read
+    /// from it; see `auth.secretRef` for where its credentials go.
     #[x_kube(validation = Rule::new("self == oldSelf").message("provider is immutable"))]
     pub provider: Provider,
     /// Region, in the provider's own spelling.
@@ -141,7 +142,11 @@ pub struct GcsLocation {
 pub struct StoreAuth {
     /// A Secret in the operator's namespace. Keys by protocol: S3 `accessKeyId`,
     /// `secretAccessKey`, optional `sessionToken`; Azure `sasToken`; GCS
-    /// `serviceAccountKey` (JSON).
+    /// `serviceAccountKey` (JSON). Its values go to the namespaces of models in this
+    /// provider's own clusters, for as long as a revision reads from the store, and, for
+    /// as long as a transfer Job from or to the store runs, into that Job's Secret in
+    /// `mcdeploy-system` of the cluster that it runs in, which may be another provider's.
+    /// With `ambient` no credential goes anywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<ObjectName>,
     /// No credentials at all.

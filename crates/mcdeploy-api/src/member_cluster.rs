@@ -37,6 +37,11 @@ use crate::{ClusterAccess, Condition, ObjectName};
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Reachable\")].status"
     ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
     printcolumn(name = "Gateway", type_ = "string", json_path = ".status.gatewayAddress"),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.kubernetesVersion"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, Provider, Sha256Digest};
+use crate::{Provider, Sha256Digest};
 
 /// What the gateways of one member cluster route one model by. Lives in the member's
 /// API server, one per model deployment; written by the operator only.
@@ -150,9 +150,6 @@ impl fmt::Display for Epoch {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RoutingSnapshotStatus {
-    /// Reserved for the operator.
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
-    pub conditions: Vec<Condition>,
     /// One entry per gateway pod.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["gateway"]))]
     pub applied: Vec<AppliedEpoch>,

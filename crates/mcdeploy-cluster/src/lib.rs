@@ -10,6 +10,7 @@
 //! | `client` | one call: deadline, retry, bounded body, error |
 //! | `observe` | what is known about an object: absent, unknown or known |
 //! | `pods` | why pods are not ready, in one word of [`mcdeploy_api::Reason`] |
+//! | `next_step` | what to do about a refusal |
 //! | `gateway` | where a member's gateway answers, and which pods it has |
 //! | [`lease`] | leader election on `coordination.k8s.io/Lease` |
 //! | `register` | what `mcdeploy clusters add` does |
@@ -20,6 +21,7 @@ mod error;
 mod gateway;
 mod kubeconfig;
 pub mod lease;
+mod next_step;
 mod observe;
 mod pods;
 mod register;
@@ -28,6 +30,7 @@ pub use client::{ApiObject, ClientSettings, ClusterClient, Delete, Fence, Force}
 pub use error::{Call, ClusterError};
 pub use gateway::{GATEWAY_SELECTOR, GatewayPod, ready_addresses, service_address};
 pub use kubeconfig::{KubeconfigRefused, MAX_KUBECONFIG_BYTES, parse_kubeconfig, token_kubeconfig};
+pub use next_step::with_next_step;
 pub use observe::{Observation, Unseen};
 pub use pods::{PodProblem, first_problem, pod_problem, ready_pods, termination_message};
 pub use register::{MemberRegistration, RegisterError, Registered, register_member};

@@ -13,9 +13,13 @@ mod support;
 mod calls;
 #[path = "apiserver/charts.rs"]
 mod charts;
+#[path = "apiserver/columns.rs"]
+mod columns;
 #[path = "apiserver/kinds.rs"]
 mod kinds;
 #[path = "apiserver/leases.rs"]
 mod leases;
 #[path = "apiserver/registration.rs"]
 mod registration;
+#[path = "apiserver/rules.rs"]
+mod rules;

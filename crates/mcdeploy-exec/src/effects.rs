@@ -132,7 +132,15 @@ impl Executor<'_> {
                 already_exists: true,
                 ..
             }) => return Ok(()),
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                let error = ExecError::from(error);
+                if error.was_answered() {
+                    // Nobody reads the credentials, and the next try applies them again.
+                    let any = Delete::default();
+                    client.delete::<Secret>(SYSTEM, &input.name, any).await?;
+                }
+                return Err(error);
+            }
         };
         // Should nobody live to delete it, the credentials go with the Job.
         let uid = job.metadata.uid.unwrap_or_default();

@@ -7,7 +7,8 @@
 //! looks again and plans again, which makes every effect safe to lose.
 //!
 //! **Upkeep**, the removal of something old, ends nothing when it is refused: nobody waits
-//! for it ([`Action::upkeep`]).
+//! for it ([`Action::upkeep`]). A **transfer** runs in a cluster for another one: where it
+//! is refused, only the cluster that lacks the copy waits.
 
 mod effects;
 mod error;
@@ -18,9 +19,9 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use mcdeploy_api::StoreAccess;
+use mcdeploy_api::{Sha256Digest, StoreAccess};
 use mcdeploy_cluster::ClusterClient;
-use mcdeploy_plan::{Action, Plan, RevisionRecord};
+use mcdeploy_plan::{Action, Plan, RevisionRecord, StartTransfer};
 
 pub use error::ExecError;
 pub use kept::{Kept, Recorded};
@@ -78,6 +79,8 @@ pub struct Done {
     pub revision: Option<String>,
     /// [`Action::upkeep`].
     pub upkeep: Option<String>,
+    /// Store and manifest digest of the copy that a transfer is to make there.
+    pub copy: Option<(String, Sha256Digest)>,
 }
 
 /// One effect that failed.
@@ -87,6 +90,13 @@ pub struct Failed {
     pub effect: Done,
     /// Why.
     pub error: ExecError,
+}
+
+impl Failed {
+    /// Whether what the plan has for the same cluster afterwards is left out.
+    fn ends_the_cluster(&self) -> bool {
+        self.effect.copy.is_none() || !self.error.was_answered()
+    }
 }
 
 impl Executor<'_> {
@@ -135,7 +145,7 @@ impl Executor<'_> {
         }
         let failed = |cluster: &str| {
             let mut failed = outcome.failed.iter();
-            failed.any(|f| f.effect.cluster.as_deref() == Some(cluster))
+            failed.any(|f| f.effect.cluster.as_deref() == Some(cluster) && f.ends_the_cluster())
         };
         snapshots.retain(|cluster, _| !failed(cluster));
         outcome.extend(self.in_clusters(snapshots).await);
@@ -188,6 +198,13 @@ impl Executor<'_> {
     }
 }
 
+fn copy_of(action: &Action) -> Option<(String, Sha256Digest)> {
+    let Action::StartTransfer(StartTransfer { target, record, .. }) = action else {
+        return None;
+    };
+    Some((target.clone(), record.manifest_digest))
+}
+
 impl Outcome {
     /// Whether what is behind the effect may go on.
     fn add(&mut self, action: &Action, result: Result<(), ExecError>) -> bool {
@@ -212,6 +229,7 @@ impl Outcome {
             cluster: action.cluster().map(str::to_owned),
             revision,
             upkeep: action.upkeep(),
+            copy: copy_of(action),
         };
         match result {
             Ok(()) => {
@@ -223,8 +241,10 @@ impl Outcome {
                 true
             }
             Err(error) => {
-                self.failed.push(Failed { effect, error });
-                false
+                let failed = Failed { effect, error };
+                let goes_on = !failed.ends_the_cluster();
+                self.failed.push(failed);
+                goes_on
             }
         }
     }

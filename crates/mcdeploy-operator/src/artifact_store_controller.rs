@@ -9,7 +9,7 @@ use mcdeploy_api::{
 use mcdeploy_cluster::ClusterError;
 use mcdeploy_store::check_store;
 
-use crate::{clock, context::Context, lead::Classified, stores};
+use crate::{classified::Classified, clock, context::Context, stores};
 
 /// Longest time for a check: open, list, put once, look, read.
 const CHECK: Duration = Duration::from_secs(10);

@@ -1,7 +1,7 @@
 //! What controllers share.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
@@ -109,6 +109,8 @@ pub(crate) struct Context {
     pub(crate) stores: Stores,
     pub(crate) probe: Probe,
     pub(crate) memories: Mutex<HashMap<Key, Memory>>,
+    /// Namespaces of known deployments.
+    pub(crate) namespaces: tokio::sync::watch::Sender<BTreeSet<String>>,
     pub(crate) metrics: Metrics,
     pub(crate) queues: Queues,
     /// Ends with the term.
@@ -128,6 +130,23 @@ impl Context {
     /// Remembers that a deployment is there.
     pub(crate) fn know_deployment(&self, key: Key) {
         self.memories().entry(key).or_default();
+        self.tell_namespaces();
+    }
+
+    /// Forgets a deployment that is gone.
+    pub(crate) fn forget_deployment(&self, key: &Key) {
+        self.memories().remove(key);
+        self.tell_namespaces();
+    }
+
+    fn tell_namespaces(&self) {
+        let known = self.known_deployments().into_iter();
+        let now: BTreeSet<_> = known.map(|(namespace, _)| namespace).collect();
+        self.namespaces.send_if_modified(|told| {
+            let news = *told != now;
+            *told = now;
+            news
+        });
     }
 
     pub(crate) fn known_deployments(&self) -> Vec<Key> {

@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 
 use crate::{
     admin, artifact_store_controller,
+    classified::Classified,
     context::{Context, Queues, Settings},
     member_cluster_controller,
     members::Members,
@@ -144,6 +145,7 @@ async fn lead_with(
         stores: Stores::new(Arc::clone(&settings.open_store)),
         probe,
         memories: std::sync::Mutex::new(HashMap::new()),
+        namespaces: tokio::sync::watch::Sender::default(),
         metrics: metrics.clone(),
         queues: Queues::default(),
         cancel: cancel.clone(),
@@ -166,11 +168,6 @@ async fn lead_with(
         }),
     );
     Ok(())
-}
-
-/// What a controller's error has to tell.
-pub(crate) trait Classified: std::error::Error {
-    fn class(&self) -> ErrorClass;
 }
 
 /// Runs one controller: bounds each look, counts it, logs its error once, and comes back

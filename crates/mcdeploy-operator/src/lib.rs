@@ -6,6 +6,7 @@
 //!
 //! | module | room |
 //! |---|---|
+//! | `lead`, `classified` | who leads and drives the controllers; what it asks of their errors |
 //! | `context` | what controllers share; names and settings apart from clients |
 //! | `queue`, `watches` | when to look at what |
 //! | `members`, `stores` | which clusters can be seen; which stores can be used, and what is in them |
@@ -20,6 +21,7 @@
 
 mod admin;
 mod artifact_store_controller;
+mod classified;
 mod clock;
 mod context;
 mod lead;

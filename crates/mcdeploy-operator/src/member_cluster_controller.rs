@@ -11,7 +11,7 @@ use mcdeploy_api::{
 };
 use mcdeploy_cluster::{ClientSettings, ClusterClient, ClusterError, Unseen, parse_kubeconfig};
 
-use crate::{clock, context::Context, lead::Classified, members::Reach, watches};
+use crate::{classified::Classified, clock, context::Context, members::Reach, watches};
 
 /// Why a look at a `MemberCluster` failed.
 #[derive(Debug, thiserror::Error)]

@@ -10,14 +10,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use mcdeploy_api::{ErrorClass, ModelDeployment, names};
-use mcdeploy_cluster::{ClusterClient, ClusterError};
+use mcdeploy_cluster::{ClusterClient, ClusterError, with_next_step};
 use mcdeploy_exec::{ExecError, Executor, Kept, Outcome};
 use mcdeploy_plan::{Action, Plan, RevisionRecord, World, plan, status};
 
 use crate::{
+    classified::Classified,
     clock,
     context::{Context, Key},
-    lead::Classified,
     stores::Loaded,
 };
 
@@ -67,7 +67,7 @@ pub(crate) async fn reconcile(ctx: &Arc<Context>, key: &Key) -> Result<Option<Du
     let (namespace, name) = key;
     let found: Option<ModelDeployment> = ctx.hub.get(Some(namespace), name).await?;
     let Some(deployment) = found.filter(|found| !is_going(found)) else {
-        ctx.memories().remove(key);
+        ctx.forget_deployment(key);
         return Ok(None);
     };
     let Some(observed) = Box::pin(observe::observe(ctx, key, &deployment)).await? else {
@@ -195,13 +195,21 @@ fn remember(ctx: &Context, key: &Key, world: &World, plan: &Plan, outcome: &Outc
         if let (Some(cluster), Some(revision)) = (&done.cluster, &done.revision) {
             memory.refused(cluster, revision, None);
         }
+        if let Some((store, digest)) = &done.copy {
+            memory.copy_begun(store, *digest);
+        }
     }
     for failed in &outcome.failed {
         let effect = &failed.effect;
         let refused = failed.error.class() == ErrorClass::Permanent;
         if let (true, Some(cluster), Some(revision)) = (refused, &effect.cluster, &effect.revision)
         {
-            memory.refused(cluster, revision, Some(failed.error.to_string()));
+            let why = with_next_step(&failed.error.to_string());
+            memory.refused(cluster, revision, Some(why));
+        }
+        if let (true, Some((store, digest))) = (refused, &effect.copy) {
+            let why = with_next_step(&failed.error.to_string());
+            memory.copy_refused(store, *digest, why, clock::now());
         }
         if let (Some(cluster), ExecError::Cluster(error)) = (&effect.cluster, &failed.error) {
             lost_contact(ctx, cluster, error);

@@ -7,7 +7,7 @@ use mcdeploy_api::{ErrorClass, ModelVersion, Reason, ReplicaState, names};
 use mcdeploy_cluster::ClusterError;
 use mcdeploy_plan::{ReplicaFacts, ReplicaWanted, version_status};
 
-use crate::{clock, context::Context, lead::Classified, stores};
+use crate::{classified::Classified, clock, context::Context, stores};
 
 /// A look at a copy is good for this long, here.
 const MAX_AGE: Duration = Duration::from_secs(20);

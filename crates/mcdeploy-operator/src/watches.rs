@@ -3,9 +3,9 @@
 //! Only metadata is watched and nothing is cached, so that the operator's memory does
 //! not grow with the size of objects.
 
-use std::{pin::pin, sync::Arc};
+use std::{collections::BTreeMap, pin::pin, sync::Arc};
 
-use futures::{StreamExt as _, future::join_all};
+use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use k8s_openapi::{
     ClusterResourceScope, NamespaceResourceScope,
     api::{
@@ -82,9 +82,7 @@ pub(crate) async fn member(
     let ours = format!("{}={}", names::LABEL_MANAGED_BY, names::MANAGED_BY);
     let config = || ClusterClient::watch_config().labels(&ours);
     let system = names::SYSTEM_NAMESPACE;
-    let deployments = watch(all_namespaces::<Deployment>(kube), config(), |meta| {
-        ctx.wake_deployment_of(meta);
-    });
+    let deployments = deployments(&ctx, kube, config);
     let snapshots = watch(all_namespaces::<RoutingSnapshot>(kube), config(), |meta| {
         ctx.wake_deployment_of(meta);
     });
@@ -109,6 +107,42 @@ pub(crate) async fn member(
             futures::FutureExt::boxed(gateway),
         ]))
         .await;
+}
+
+/// Watches Deployments in the namespaces that deployments of the hub are in, and in no
+/// other: the hub may not look there.
+async fn deployments(ctx: &Context, kube: &kube::Client, config: impl Fn() -> watcher::Config) {
+    let mut namespaces = ctx.namespaces.subscribe();
+    let mut running = FuturesUnordered::new();
+    let mut stops: BTreeMap<String, CancellationToken> = BTreeMap::new();
+    loop {
+        let wanted = namespaces.borrow_and_update().clone();
+        stops.retain(|namespace, stop| {
+            let stays = wanted.contains(namespace);
+            if !stays {
+                stop.cancel();
+            }
+            stays
+        });
+        for namespace in wanted {
+            if stops.contains_key(&namespace) {
+                continue;
+            }
+            let api = Api::<PartialObjectMeta<Deployment>>::namespaced(kube.clone(), &namespace);
+            let watching = watch(api, config(), |meta| ctx.wake_deployment_of(meta));
+            let stop = CancellationToken::new();
+            stops.insert(namespace, stop.clone());
+            running.push(async move { stop.run_until_cancelled(watching).await });
+        }
+        tokio::select! {
+            changed = namespaces.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            Some(_) = running.next(), if !running.is_empty() => {}
+        }
+    }
 }
 
 /// Calls `changed` for every object that is there, appears, changes or goes. Never ends:

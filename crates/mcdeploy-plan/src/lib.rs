@@ -38,6 +38,6 @@ pub use validate::{Invalid, last_complete_revision};
 pub use version::version_status;
 pub use world::{
     DeploymentFacts, MemberFacts, MemberView, ObjectFacts, PolicyFacts, ProbeFacts, Problem,
-    ReplicaFacts, RolloutFacts, Sight, SnapshotFacts, StoreFacts, Timings, TransferFacts,
-    TransferState, UpkeepFacts, World,
+    RefusedFacts, ReplicaFacts, RolloutFacts, Sight, SnapshotFacts, StoreFacts, Timings,
+    TransferFacts, TransferState, World,
 };

@@ -4,24 +4,48 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use mcdeploy_api::{Epoch, Reason, RolloutStepState};
+use mcdeploy_api::{Epoch, Reason, RolloutStepState, Sha256Digest};
 
-use crate::{Action, Plan, UpkeepFacts, World};
+use crate::{Action, Plan, RefusedFacts, World};
 
 /// Since when things are as they are, for one deployment.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     clusters: BTreeMap<String, Since>,
     upkeep: BTreeMap<String, Refused>,
+    copies: BTreeMap<(String, Sha256Digest), Refused>,
 }
 
-/// Upkeep that was refused.
+/// Something that was refused.
 #[derive(Clone, Debug)]
 struct Refused {
     times: u32,
-    facts: UpkeepFacts,
+    facts: RefusedFacts,
 }
 
+impl Refused {
+    fn again(
+        before: Option<&Self>,
+        message: String,
+        (first, longest): (SignedDuration, SignedDuration),
+        now: Timestamp,
+    ) -> Self {
+        let times = before.map_or(0, |before| before.times.min(10));
+        let rest = (first * (1 << times)).min(longest);
+        let facts = RefusedFacts {
+            message,
+            rests_until: now.checked_add(rest).unwrap_or(now),
+        };
+        Self {
+            times: times + 1,
+            facts,
+        }
+    }
+}
+
+/// First and longest pause after a transfer was refused.
+const FIRST_COPY_REST: SignedDuration = SignedDuration::from_secs(2);
+const LONGEST_COPY_REST: SignedDuration = SignedDuration::from_secs(30);
 /// First pause after upkeep was refused; it doubles.
 const FIRST_REST: SignedDuration = SignedDuration::from_secs(10);
 /// Longest pause.
@@ -39,6 +63,13 @@ impl Memory {
     pub fn recall(&mut self, world: &mut World) {
         let upkeep = self.upkeep.iter();
         world.upkeep = upkeep
+            .map(|(key, refused)| (key.clone(), refused.facts.clone()))
+            .collect();
+        // Of stores that are gone nobody will ask for a copy.
+        self.copies
+            .retain(|(store, _), _| world.stores.contains_key(store));
+        let copies = self.copies.iter();
+        world.refused_copies = copies
             .map(|(key, refused)| (key.clone(), refused.facts.clone()))
             .collect();
         self.clusters
@@ -86,15 +117,29 @@ impl Memory {
     pub fn upkeep_refused(&mut self, key: &str, message: String, now: Timestamp) -> bool {
         let before = self.upkeep.get(key);
         let news = before.is_none_or(|before| before.facts.message != message);
-        let times = before.map_or(0, |before| before.times.min(10));
-        let rest = (FIRST_REST * (1 << times)).min(LONGEST_REST);
-        let facts = UpkeepFacts {
-            message,
-            rests_until: now.checked_add(rest).unwrap_or(now),
-        };
-        let times = times + 1;
-        self.upkeep.insert(key.to_owned(), Refused { times, facts });
+        let refused = Refused::again(before, message, (FIRST_REST, LONGEST_REST), now);
+        self.upkeep.insert(key.to_owned(), refused);
         news
+    }
+
+    /// Remembers that the transfer of a copy was refused, and lets it rest, longer each
+    /// time, but never so long that whoever mends it waits.
+    pub fn copy_refused(
+        &mut self,
+        store: &str,
+        digest: Sha256Digest,
+        message: String,
+        now: Timestamp,
+    ) {
+        let key = (store.to_owned(), digest);
+        let rests = (FIRST_COPY_REST, LONGEST_COPY_REST);
+        let refused = Refused::again(self.copies.get(&key), message, rests, now);
+        self.copies.insert(key, refused);
+    }
+
+    /// Remembers that the transfer of a copy was taken.
+    pub fn copy_begun(&mut self, store: &str, digest: Sha256Digest) {
+        self.copies.remove(&(store.to_owned(), digest));
     }
 
     /// Remembers that upkeep was done.

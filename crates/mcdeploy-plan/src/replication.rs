@@ -66,14 +66,21 @@ fn missing(world: &World, goal: Goal<'_>, store: &str) -> (Artifact, Vec<Action>
     }
     match source(world, goal, store) {
         Ok((source, cluster)) => {
-            let message = format!("copies from {source} to {store}, in {cluster}");
+            let refused = world.refused_copies.get(&(store.to_owned(), goal.digest()));
+            let verdict = match refused {
+                Some(refused) => Artifact::Stopped(Reason::ApplyRefused, refused.message.clone()),
+                None => coming(format!("copies from {source} to {store}, in {cluster}")),
+            };
+            if refused.is_some_and(|refused| refused.rests_until > world.now) {
+                return (verdict, vec![]);
+            }
             let start = StartTransfer {
                 cluster,
                 source,
                 target: store.to_owned(),
                 record: goal.record.clone(),
             };
-            (coming(message), vec![Action::StartTransfer(start)])
+            (verdict, vec![Action::StartTransfer(start)])
         }
         Err((reason, message)) => (Artifact::Stopped(reason, message), vec![]),
     }

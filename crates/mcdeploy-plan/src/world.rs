@@ -38,12 +38,14 @@ pub struct World {
     /// [`replicas_wanted`](crate::replicas_wanted).
     pub replicas: BTreeMap<(String, Sha256Digest), ReplicaFacts>,
     /// Upkeep that was refused, by [`Action::upkeep`](crate::Action::upkeep).
-    pub upkeep: BTreeMap<String, UpkeepFacts>,
+    pub upkeep: BTreeMap<String, RefusedFacts>,
+    /// Copies whose transfer was refused, by store and manifest digest.
+    pub refused_copies: BTreeMap<(String, Sha256Digest), RefusedFacts>,
 }
 
-/// Upkeep that was refused: it is tried again, later each time, and nothing waits.
+/// What was refused, and is tried again, later each time.
 #[derive(Clone, Debug, PartialEq)]
-pub struct UpkeepFacts {
+pub struct RefusedFacts {
     /// Why it was refused the last time.
     pub message: String,
     /// It is not tried again before.

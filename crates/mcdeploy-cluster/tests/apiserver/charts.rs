@@ -9,7 +9,7 @@ use k8s_openapi::api::{
 use mcdeploy_api::names;
 use mcdeploy_cluster::ClusterClient;
 
-use crate::support::Shared;
+use crate::support::{Shared, template};
 
 const SYSTEM: &str = "mcdeploy-system";
 const CRD: &str = "mcdeploy.dev";
@@ -121,10 +121,23 @@ async fn the_hub_may_place_models_in_a_member_and_no_more() {
         ("delete", CRD, "routingsnapshots", "default"),
         ("watch", CRD, "routingsnapshots", ""),
         ("watch", "", "services", SYSTEM),
-        ("create", "", "namespaces", ""),
+        ("watch", "apps", "deployments", "default"),
+        ("get", "", "secrets", "default"),
+        ("get", "", "secrets", SYSTEM),
+        ("get", "", "namespaces", ""),
     ];
     let may_not = [
+        ("get", "", "secrets", "kube-system"),
+        ("get", "", "secrets", "another"),
+        ("get", "", "secrets", ""),
         ("list", "", "secrets", ""),
+        ("list", "", "secrets", "default"),
+        ("list", "", "secrets", SYSTEM),
+        ("list", "apps", "deployments", ""),
+        ("patch", "apps", "deployments", "kube-system"),
+        ("create", "", "services", "another"),
+        ("patch", CRD, "routingsnapshots", "another"),
+        ("create", "", "namespaces", ""),
         ("create", "batch", "jobs", "default"),
         ("create", "", "pods", "default"),
         ("create", "", "pods/exec", "default"),
@@ -143,6 +156,42 @@ async fn the_hub_may_place_models_in_a_member_and_no_more() {
     check(names::HUB_SERVICE_ACCOUNT, &may, &may_not).await;
     // What a cloud makes of the operator's identity.
     check(names::HUB_GROUP, &may, &may_not).await;
+}
+
+/// Kinds and names of the bindings that give the rights for models, as helm renders them.
+fn bindings_for_models(values: &str) -> Vec<(String, String)> {
+    let rendered = template(values).unwrap();
+    let documents = rendered.split("\n---\n");
+    let is_binding = |text: &&str| text.contains("\n  name: mcdeploy-hub-models\n");
+    let word = |text: &str, key: &str| {
+        let mut lines = text.lines().map(str::trim);
+        let found = lines.find_map(|line| line.strip_prefix(key).map(str::to_owned));
+        found.unwrap_or_default()
+    };
+    let bindings = documents.filter(is_binding).map(|text| {
+        let kind = word(text, "kind: ");
+        (kind, word(text, "namespace: "))
+    });
+    bindings
+        .filter(|(kind, _)| kind.ends_with("Binding"))
+        .collect()
+}
+
+#[test]
+fn rights_in_every_namespace_are_given_only_to_who_says_so() {
+    let two = bindings_for_models("member.namespaces={default,team-a}");
+    let local = |namespace: &str| ("RoleBinding".to_owned(), namespace.to_owned());
+    assert_eq!(two, [local("default"), local("team-a")]);
+    assert_eq!(
+        bindings_for_models("member.gateway.replicas=2"),
+        [local("default")]
+    );
+    let all = bindings_for_models("member.allNamespaces=true");
+    assert_eq!(all[0].0, "ClusterRoleBinding");
+    assert_eq!(all.len(), 1, "{all:?}");
+    let refused = template("member.namespaces=null").unwrap_err();
+    assert!(refused.contains("member.namespaces is empty"), "{refused}");
+    assert!(refused.contains("member.allNamespaces=true"), "{refused}");
 }
 
 #[tokio::test]

@@ -38,18 +38,13 @@ fn object<K: ApiObject>(ns: Option<&str>, name: &str, spec: Value) -> Value {
 }
 
 #[tokio::test]
-async fn every_kind_is_established_with_its_columns() {
+async fn every_kind_is_established_with_a_status() {
     let shared = Shared::get();
     let client = shared.client();
     for crd in all_crds() {
         let name = crd.metadata.name.clone().unwrap();
         let found: CustomResourceDefinition = client.get(None, &name).await.unwrap().unwrap();
         let version = &found.spec.versions[0];
-        let columns = version
-            .additional_printer_columns
-            .as_deref()
-            .unwrap_or_default();
-        assert!(columns.len() >= 4, "{name}: {columns:?}");
         assert!(
             version.subresources.as_ref().unwrap().status.is_some(),
             "{name}"

@@ -1,6 +1,10 @@
 //! `mcdeploy clusters add`, with one API server as hub and member.
 
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
+    core::v1::Secret,
+};
 use mcdeploy_api::{ErrorClass, MemberCluster, Provider, names};
 use mcdeploy_cluster::{
     ClusterClient, MemberRegistration, RegisterError, parse_kubeconfig, register_member,
@@ -33,6 +37,24 @@ async fn stored_kubeconfig(hub: &ClusterClient, name: &str) -> Option<String> {
     Some(String::from_utf8(value.0).unwrap())
 }
 
+/// As `kubectl auth can-i get secrets` asks, with the client's own token.
+async fn may_get_secrets(client: &ClusterClient, namespace: &str) -> bool {
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(ResourceAttributes {
+                verb: Some("get".to_owned()),
+                resource: Some("secrets".to_owned()),
+                namespace: Some(namespace.to_owned()),
+                ..ResourceAttributes::default()
+            }),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let answer = client.create(&review, "test").await.unwrap();
+    answer.status.unwrap().allowed
+}
+
 #[tokio::test]
 async fn a_member_is_added_with_a_token_that_can_do_the_hubs_work() {
     let shared = Shared::get();
@@ -55,6 +77,15 @@ async fn a_member_is_added_with_a_token_that_can_do_the_hubs_work() {
         mcdeploy_api::Reason::AuthFailed,
         "{refused}"
     );
+    let elsewhere = as_hub.get::<Secret>(Some("kube-system"), "any").await;
+    let refused = elsewhere.unwrap_err();
+    assert_eq!(
+        refused.reason(),
+        mcdeploy_api::Reason::AuthFailed,
+        "{refused}"
+    );
+    assert!(may_get_secrets(&as_hub, "default").await);
+    assert!(!may_get_secrets(&as_hub, "kube-system").await);
     let cluster: MemberCluster = hub.get(None, "aws").await.unwrap().unwrap();
     let reference = cluster.spec.access.kubeconfig_secret_ref.unwrap();
     assert_eq!(reference.name, "cluster-aws");

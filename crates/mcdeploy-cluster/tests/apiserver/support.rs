@@ -71,6 +71,30 @@ impl Shared {
     }
 }
 
+/// The chart for a member, rendered with more values; else what helm says against them.
+#[expect(
+    clippy::unwrap_in_result,
+    reason = "a program that does not start ends the test"
+)]
+pub(crate) fn template(values: &str) -> Result<String, String> {
+    let program = tools::ensure_blocking(tools::Tool::Helm, &Say::stderr()).unwrap();
+    let done = Command::new(program)
+        .args(["template", "mcdeploy", &chart("mcdeploy")])
+        .args(["--kube-version=1.37.0", "--namespace=mcdeploy-system"])
+        .args(["--set", values])
+        .args(["--set", "member.enabled=true,member.cluster=aws"])
+        .args(["--set", "image.repository=registry.example.com/mcdeployd"])
+        .arg(format!("--set=image.digest=sha256:{}", "a".repeat(64)))
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if done.status.success() {
+        Ok(text(&done.stdout))
+    } else {
+        Err(text(&done.stderr))
+    }
+}
+
 fn chart(name: &str) -> String {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../charts");
     root.join(name).display().to_string()

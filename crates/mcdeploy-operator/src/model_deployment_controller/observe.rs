@@ -82,6 +82,7 @@ pub(super) async fn observe(
         stores: stores.facts.clone(),
         replicas: BTreeMap::new(),
         upkeep: BTreeMap::new(),
+        refused_copies: BTreeMap::new(),
     };
     ctx.memories()
         .entry(key.clone())
@@ -137,7 +138,7 @@ async fn look(
             Ok(view) => (Sight::Seen(Box::new(view)), Some(client)),
             Err(error) => {
                 lost_contact(ctx, &name, &error);
-                (unseen((&error).into()), None)
+                (unseen(not_seen(&error, what.namespace)), None)
             }
         },
     };
@@ -153,6 +154,18 @@ async fn look(
         probe: None,
     };
     (name, facts, client)
+}
+
+/// Why a cluster was not seen, and, where the hub has no rights, who gives them.
+fn not_seen(error: &ClusterError, namespace: &str) -> mcdeploy_cluster::Unseen {
+    let mut unseen = mcdeploy_cluster::Unseen::from(error);
+    if matches!(error, ClusterError::AuthRefused { code: 403, .. }) {
+        let next = format!(
+            "; the chart mcdeploy there gives the hub rights in member.namespaces only: is {namespace:?} one of them?"
+        );
+        unseen.message.push_str(&next);
+    }
+    unseen
 }
 
 fn deployment_facts((namespace, name): &Key, deployment: &ModelDeployment) -> DeploymentFacts {

@@ -10,7 +10,7 @@ use k8s_openapi::api::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use mcdeploy_api::{Reason, RoutingSnapshot, Sha256Digest, names};
-use mcdeploy_cluster::{ClusterClient, first_problem, termination_message};
+use mcdeploy_cluster::{ClusterClient, first_problem, termination_message, with_next_step};
 use mcdeploy_exec::ANNOTATION_INPUT_HASH;
 use mcdeploy_manifests::transfer_name;
 use mcdeploy_plan::{
@@ -169,7 +169,7 @@ fn failed(deployment: &Deployment) -> Option<Problem> {
     };
     Some(Problem {
         reason,
-        message: stuck.message.clone().unwrap_or_default(),
+        message: with_next_step(stuck.message.as_deref().unwrap_or_default()),
     })
 }
 

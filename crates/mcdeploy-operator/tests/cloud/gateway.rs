@@ -28,6 +28,7 @@ pub(crate) struct Gateway {
     cluster: String,
     pub(crate) address: String,
     pods_fail: AtomicBool,
+    injects: AtomicBool,
     /// Namespaces and revisions whose pods are ready.
     ready: Mutex<BTreeSet<(String, String)>>,
     /// Snapshots by namespace and name.
@@ -47,6 +48,7 @@ impl Gateway {
             cluster: cluster.to_owned(),
             address: listener.local_addr().unwrap().to_string(),
             pods_fail: AtomicBool::new(false),
+            injects: AtomicBool::new(false),
             ready: Mutex::default(),
             snapshots: Mutex::default(),
             probed: Mutex::default(),
@@ -77,6 +79,15 @@ impl Gateway {
 
     pub(crate) fn pods_fail(&self) -> bool {
         self.pods_fail.load(Ordering::SeqCst)
+    }
+
+    /// Something adds to pods what `restricted` refuses, or does no more.
+    pub(crate) fn let_pods_be_injected(&self, inject: bool) {
+        self.injects.store(inject, Ordering::SeqCst);
+    }
+
+    pub(crate) fn injects(&self) -> bool {
+        self.injects.load(Ordering::SeqCst)
     }
 
     pub(crate) fn set_ready(&self, ready: BTreeSet<(String, String)>) {
@@ -139,9 +150,7 @@ impl Gateway {
         }
         let status = RoutingSnapshotStatus {
             applied: vec![entry],
-            ..RoutingSnapshotStatus::default()
         };
-        let status = json!({ "applied": status.applied });
         let _ = client
             .patch_status::<RoutingSnapshot>(Some(&namespace), &name, &status, "gateway", None)
             .await;

@@ -2,8 +2,12 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job, core::v1::Secret};
-use kube::api::{Api, Patch, PatchParams};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    batch::v1::Job,
+    core::v1::{Pod, Secret},
+};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use mcdeploy_api::{TransferPlan, names};
 use mcdeploy_cluster::ClusterClient;
 use mcdeploy_store::{copy_version, open_directory};
@@ -30,7 +34,10 @@ pub(crate) async fn run(client: ClusterClient, gateway: Arc<Gateway>, stores: Pa
         gateway.set_ready(ready.collect());
         for deployment in &deployments {
             if !is_ready(deployment) && !gateway.pods_fail() {
-                let _ = make_ready(&client, deployment).await;
+                let _ = match may_be_made(&client, deployment, gateway.injects()).await {
+                    Ok(()) => make_ready(&client, deployment).await,
+                    Err(why) => tell_refused(&client, deployment, &why).await,
+                };
             }
         }
         let Ok(jobs) = client
@@ -58,9 +65,50 @@ fn is_ready(deployment: &Deployment) -> bool {
     })
 }
 
-async fn make_ready(client: &ClusterClient, deployment: &Deployment) -> kube::Result<()> {
+/// Asks the API server, quota and Pod Security included, to take a pod of the template; a
+/// webhook that injects adds what `restricted` refuses.
+async fn may_be_made(
+    client: &ClusterClient,
+    deployment: &Deployment,
+    injects: bool,
+) -> Result<(), String> {
+    let template = &deployment.spec.template;
+    let mut pod = Pod {
+        metadata: template.metadata.clone().unwrap_or_default(),
+        spec: template.spec.clone(),
+        status: None,
+    };
+    pod.metadata.generate_name = Some("pod-".to_owned());
+    if let Some(spec) = pod.spec.as_mut() {
+        spec.host_network = injects.then_some(true);
+    }
     let namespace = deployment.metadata.namespace.clone().unwrap();
-    let name = deployment.metadata.name.clone().unwrap();
+    let api = Api::<Pod>::namespaced(client.kube().clone(), &namespace);
+    let only_asked = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    match api.create(&only_asked, &pod).await {
+        Err(kube::Error::Api(status)) if status.code == 403 => Err(status.message.clone()),
+        _ => Ok(()),
+    }
+}
+
+/// As the controller of Deployments does.
+async fn tell_refused(
+    client: &ClusterClient,
+    deployment: &Deployment,
+    why: &str,
+) -> kube::Result<()> {
+    let status = json!({ "status": {
+        "observedGeneration": deployment.metadata.generation,
+        "conditions": [{ "type": "ReplicaFailure", "status": "True",
+                         "reason": "FailedCreate", "message": why }],
+    }});
+    patch_status(client, deployment, &status).await
+}
+
+async fn make_ready(client: &ClusterClient, deployment: &Deployment) -> kube::Result<()> {
     let replicas = deployment.spec.replicas;
     let status = json!({ "status": {
         "observedGeneration": deployment.metadata.generation,
@@ -68,7 +116,18 @@ async fn make_ready(client: &ClusterClient, deployment: &Deployment) -> kube::Re
         "updatedReplicas": replicas,
         "readyReplicas": replicas,
         "availableReplicas": replicas,
+        "conditions": null,
     }});
+    patch_status(client, deployment, &status).await
+}
+
+async fn patch_status(
+    client: &ClusterClient,
+    deployment: &Deployment,
+    status: &serde_json::Value,
+) -> kube::Result<()> {
+    let namespace = deployment.metadata.namespace.clone().unwrap();
+    let name = deployment.metadata.name.clone().unwrap();
     let api = Api::<Deployment>::namespaced(client.kube().clone(), &namespace);
     api.patch_status(&name, &PatchParams::default(), &Patch::Merge(status))
         .await?;

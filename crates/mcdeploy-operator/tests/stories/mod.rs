@@ -3,6 +3,8 @@
 mod access;
 mod kept;
 mod placement;
+mod refusals;
+mod rights;
 mod upkeep;
 
 use std::time::Duration;

@@ -105,6 +105,7 @@ impl Sim {
             stores: BTreeMap::new(),
             replicas: BTreeMap::new(),
             upkeep: BTreeMap::new(),
+            refused_copies: BTreeMap::new(),
         };
         for name in members {
             let provider: Provider = name.split('-').next().unwrap().parse().unwrap();

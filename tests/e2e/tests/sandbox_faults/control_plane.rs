@@ -119,7 +119,7 @@ async fn fault_a1_hub_api_that_stands_still_delays_a_rollout_and_no_more() {
 }
 
 #[tokio::test]
-async fn fault_a4_of_two_rollouts_at_once_the_later_wins_and_nothing_is_mixed() {
+async fn fault_r4_of_two_rollouts_at_once_the_later_wins_and_nothing_is_mixed() {
     let fixture = Fixture::new().await;
     let first = fixture
         .sandbox
