@@ -24,7 +24,9 @@ pub(crate) fn check_root() -> Result<(), SandboxError> {
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    Err(unfit("the sandbox needs root: namespaces, mounts, cgroups"))
+    Err(unfit(
+        "the sandbox needs root, for namespaces, mounts and cgroups: run it as root or with sudo",
+    ))
 }
 
 /// Checks a machine without a sandbox.
@@ -60,7 +62,7 @@ fn kernel_problem(release: &str, filesystems: &str) -> Option<String> {
     if version < KERNEL {
         let (major, minor) = KERNEL;
         return Some(format!(
-            "kernel {release} is too old: the sandbox needs {major}.{minor} or newer"
+            "kernel {release} is too old: the sandbox needs {major}.{minor} or newer, as Debian 12 has"
         ));
     }
     let has_overlay = filesystems.lines().any(|line| line.ends_with("overlay"));
@@ -69,22 +71,39 @@ fn kernel_problem(release: &str, filesystems: &str) -> Option<String> {
 }
 
 fn check_space() -> Result<(), SandboxError> {
-    let parent = Path::new(paths::STATE).parent().unwrap_or(Path::new("/"));
-    let space = rustix::fs::statvfs(parent).map_err(|error| SandboxError::File {
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let tools = paths::tools_cache();
+    let mut places = vec![Path::new(paths::STATE)];
+    // Where tools are still to be built; built ones take no more.
+    if !tools.exists() {
+        places.push(&tools);
+    }
+    for place in places {
+        let (there, free) = free_bytes(place)?;
+        if let Some(problem) = space_problem(there, free, &memory) {
+            return Err(unfit(problem));
+        }
+    }
+    Ok(())
+}
+
+/// The first directory above a place, or itself, that is there, and what is free on it.
+fn free_bytes(place: &Path) -> Result<(&Path, u64), SandboxError> {
+    let there = place.ancestors().find(|above| above.is_dir());
+    let there = there.unwrap_or(Path::new("/"));
+    let space = rustix::fs::statvfs(there).map_err(|error| SandboxError::File {
         what: "look at",
-        path: parent.to_owned(),
+        path: there.to_owned(),
         source: error.into(),
     })?;
-    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let free = space.f_bavail * space.f_frsize;
-    space_problem(parent, free, &memory).map_or(Ok(()), |problem| Err(unfit(problem)))
+    Ok((there, space.f_bavail * space.f_frsize))
 }
 
 /// `free` in bytes; `memory` as `/proc/meminfo` has it. Unknown memory is enough.
 fn space_problem(parent: &Path, free: u64, memory: &str) -> Option<String> {
     if free < DISK {
         return Some(format!(
-            "{} has {:.1} GiB free: the sandbox needs {} GiB",
+            "{} has {:.1} GiB free and the sandbox needs {} GiB there: make room",
             parent.display(),
             gib(free),
             DISK / GIB
@@ -97,7 +116,7 @@ fn space_problem(parent: &Path, free: u64, memory: &str) -> Option<String> {
         .map_or(u64::MAX, |kib| kib * 1024);
     (available < MEMORY).then(|| {
         format!(
-            "{:.1} GiB of memory are available: the sandbox needs {} GiB",
+            "{:.1} GiB of memory are available and the sandbox needs {} GiB: end other programs",
             gib(available),
             MEMORY / GIB
         )
@@ -157,7 +176,8 @@ async fn check_addresses() -> Result<(), SandboxError> {
     for link in &links {
         if let Some(address) = link.addr_info.iter().find(|info| overlaps(&info.local)) {
             return Err(unfit(format!(
-                "the address {} of {} is in {NETWORK}, which the sandbox needs",
+                "the address {} of {} is in {NETWORK}, which the sandbox needs: remove it for as \
+                 long as the sandbox runs",
                 address.local, link.ifname
             )));
         }
@@ -166,7 +186,8 @@ async fn check_addresses() -> Result<(), SandboxError> {
     let routes: Vec<Route> = parse(&routes)?;
     if let Some(route) = routes.iter().find(|route| overlaps(&route.dst)) {
         return Err(unfit(format!(
-            "the route {} by {} is in {NETWORK}, which the sandbox needs",
+            "the route {} by {} is in {NETWORK}, which the sandbox needs: remove it for as long \
+             as the sandbox runs",
             route.dst, route.dev
         )));
     }
@@ -233,11 +254,14 @@ mod tests {
         assert_eq!(space_problem(parent, DISK, &memory(8 << 20)), None);
         assert_eq!(space_problem(parent, DISK, ""), None);
         let disk = space_problem(parent, 3 * GIB / 2, &memory(8 << 20)).unwrap();
-        assert_eq!(disk, "/var/lib has 1.5 GiB free: the sandbox needs 6 GiB");
+        assert_eq!(
+            disk,
+            "/var/lib has 1.5 GiB free and the sandbox needs 6 GiB there: make room"
+        );
         let little = space_problem(parent, DISK, &memory(1 << 20)).unwrap();
         assert_eq!(
             little,
-            "1.0 GiB of memory are available: the sandbox needs 5 GiB"
+            "1.0 GiB of memory are available and the sandbox needs 5 GiB: end other programs"
         );
     }
 }

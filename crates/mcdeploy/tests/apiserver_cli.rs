@@ -22,6 +22,8 @@ use mcdeploy_sandbox::testing::TestApiServer;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+mod watching;
+
 const IMAGE: &str =
     "registry.test/mcserve@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -264,6 +266,8 @@ async fn rollouts_against_a_real_api_server() {
     blocked_cluster_ends_the_wait(&world).await;
     later_rollout_ends_the_wait(&world).await;
     interruption_detaches(&world).await;
+    watching::two_rollouts_at_once_do_not_mix(&world).await;
+    watching::status_is_watched(&world);
     policy_follows_the_project_file(&world).await;
     reading_commands(&world);
     other_manager_is_a_conflict(&world).await;

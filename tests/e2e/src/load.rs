@@ -68,6 +68,8 @@ pub struct Record {
     pub kept_alive: bool,
     /// Held-out row that was asked about.
     pub row: usize,
+    /// Gateways that were asked, one after the other; 0 when that is unknown.
+    pub tries: usize,
     /// What came back.
     pub outcome: Outcome,
     /// What is to be thought of it.
@@ -87,6 +89,8 @@ pub struct Counts {
     pub wrong: usize,
     /// Answered by another cluster than that of the gateway asked.
     pub crossed: usize,
+    /// Answered by another gateway than the first that the client asked.
+    pub retried: usize,
     /// Answers by `cluster/version`.
     pub answers: BTreeMap<String, usize>,
     /// Failures and wrong answers by what happened, the first few words of it.
@@ -106,6 +110,9 @@ impl Counts {
             }
             if record.crossed() {
                 counts.crossed += 1;
+            }
+            if record.tries > 1 && record.verdict != Verdict::Failed {
+                counts.retried += 1;
             }
             if let Outcome::Answered {
                 cluster, revision, ..
@@ -263,9 +270,9 @@ async fn one(shared: Arc<Shared>, target: Arc<Target>, connections: Arc<Connecti
         kept_alive,
     };
     let sent = request::ask(&connections, &target, &asked, n);
-    let outcome = tokio::time::timeout(shared.options.timeout, sent)
+    let (outcome, tries) = tokio::time::timeout(shared.options.timeout, sent)
         .await
-        .unwrap_or_else(|_| Outcome::failed("no answer in time"));
+        .unwrap_or_else(|_| (Outcome::failed("no answer in time"), 0));
     let verdict = judge::judge(
         &outcome,
         row,
@@ -278,6 +285,7 @@ async fn one(shared: Arc<Shared>, target: Arc<Target>, connections: Arc<Connecti
         end_ms: millis(shared.start.elapsed()),
         kept_alive,
         row,
+        tries,
         outcome,
         verdict,
     });

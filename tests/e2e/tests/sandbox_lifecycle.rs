@@ -7,11 +7,12 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Command, Output, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use mcdeploy_e2e::sandbox::{Sandbox, program};
-use tokio::sync::Mutex;
+use mcdeploy_sandbox::testing::SmallDisk;
+use tokio::{sync::Mutex, time::Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -21,7 +22,9 @@ static MACHINE: Mutex<()> = Mutex::const_new(());
 fn sandbox(words: &[&str]) -> Output {
     let program = program("mcdeploy").expect("the CLI is built");
     let mut command = Command::new(program);
-    command.arg("sandbox").args(words);
+    // Where the charts are.
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    command.current_dir(repository).arg("sandbox").args(words);
     command.output().expect("the CLI starts")
 }
 
@@ -34,7 +37,7 @@ fn succeed(words: &[&str]) -> String {
 
 /// What a machine looks like from outside, one entry per thing.
 fn machine() -> BTreeMap<&'static str, BTreeSet<String>> {
-    let lines = |words: &[&str]| -> BTreeSet<String> {
+    let of = |words: &[&str]| -> BTreeSet<String> {
         let output = Command::new(words[0]).args(&words[1..]).output();
         let output = output.expect("the command starts");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -43,11 +46,11 @@ fn machine() -> BTreeMap<&'static str, BTreeSet<String>> {
     let links = "ip -brief link | cut -d' ' -f1";
     let groups = "find /sys/fs/cgroup -maxdepth 3 -type d -not -path '*process_api*'";
     BTreeMap::from([
-        ("links", lines(&["sh", "-c", links])),
-        ("routes", lines(&["ip", "route", "show", "table", "all"])),
-        ("nft", lines(&["nft", "list", "ruleset"])),
-        ("mounts", lines(&["cat", "/proc/self/mounts"])),
-        ("cgroups", lines(&["sh", "-c", groups])),
+        ("links", of(&["sh", "-c", links])),
+        ("routes", of(&["ip", "route", "show", "table", "all"])),
+        ("nft", of(&["nft", "list", "ruleset"])),
+        ("mounts", of(&["cat", "/proc/self/mounts"])),
+        ("cgroups", of(&["sh", "-c", groups])),
         ("sysctls", sysctls()),
         ("processes", processes()),
         ("paths", paths()),
@@ -63,6 +66,8 @@ fn processes() -> BTreeSet<String> {
         "versitygw",
         "fake-gcs",
         "pause",
+        "etcd",
+        "mcserve",
         "mcd",
         "node",
         "sleep",
@@ -153,13 +158,35 @@ fn assert_same(
     }
 }
 
+/// Without the places where packages put things, and without settings that were not
+/// there before.
+fn but_for_tools(
+    machine: &BTreeMap<&'static str, BTreeSet<String>>,
+    before: &BTreeMap<&str, BTreeSet<String>>,
+) -> BTreeMap<&'static str, BTreeSet<String>> {
+    let name = |setting: &str| setting.split(" = ").next().map(str::to_owned);
+    let known: BTreeSet<_> = before["sysctls"].iter().map(|line| name(line)).collect();
+    let mut machine = machine.clone();
+    machine.remove("paths");
+    if let Some(settings) = machine.get_mut("sysctls") {
+        settings.retain(|line| known.contains(&name(line)));
+    }
+    machine
+}
+
 #[tokio::test]
 async fn down_leaves_the_machine_as_it_was_even_after_a_crash_half_way() {
     let _machine = MACHINE.lock().await;
-    // Tools and packages are no part of what comes and goes.
-    succeed(&["up"]);
+    // The first of this machine changes what any later one finds changed already. Its
+    // tools and packages stay, and so do kernel modules with their settings.
+    let untouched = machine();
+    succeed(&["up", "--install"]);
     succeed(&["down"]);
     let before = machine();
+    assert_same(
+        &but_for_tools(&untouched, &untouched),
+        &but_for_tools(&before, &untouched),
+    );
     let mut up = Command::new(program("mcdeploy").expect("the CLI is built"))
         .args(["sandbox", "up"])
         .stderr(Stdio::null())
@@ -168,7 +195,7 @@ async fn down_leaves_the_machine_as_it_was_even_after_a_crash_half_way() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     up.kill().expect("kill");
     up.wait().expect("wait");
-    succeed(&["up"]);
+    succeed(&["up", "--install"]);
     let running = processes();
     let start = Instant::now();
     succeed(&["up"]);
@@ -349,6 +376,15 @@ async fn an_unfit_machine_is_told_in_one_line_and_left_alone() {
             .args(["sandbox", "up"]),
         "needs root",
     );
+    // Tools that are not built yet need room, too.
+    let small = SmallDisk::new(8).expect("a small disk");
+    refuse(
+        Command::new(&program)
+            .args(["sandbox", "up"])
+            .env("XDG_CACHE_HOME", small.path()),
+        "0.0 GiB free and the sandbox needs 6 GiB there: make room",
+    );
+    drop(small);
     let ip = |words: &str| {
         let status = Command::new("ip").args(words.split(' ')).status();
         assert!(status.expect("ip starts").success(), "ip {words}");

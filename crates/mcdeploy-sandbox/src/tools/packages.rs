@@ -1,6 +1,6 @@
 //! Programs that come from Debian.
 
-use std::{path::Path, process::Command};
+use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, process::Command};
 
 use super::{ToolError, run};
 use crate::Say;
@@ -55,6 +55,7 @@ pub fn ensure_packages(packages: &[Package], say: &Say) -> Result<(), ToolError>
         return Err(ToolError::NeedsRoot { packages });
     }
     say.line(format!("installing from Debian: {}", missing.join(" ")));
+    let _no_services = NoServices::start();
     let apt = || {
         let mut apt = Command::new("apt-get");
         apt.env("DEBIAN_FRONTEND", "noninteractive");
@@ -72,6 +73,35 @@ pub fn ensure_packages(packages: &[Package], say: &Say) -> Result<(), ToolError>
     // The package lists may be older than the archive.
     run(apt().arg("update"), Path::new("/"), "apt-get", hint)?;
     install(&missing)
+}
+
+/// While it lives, packages that are installed start no service of theirs: what runs is
+/// started by the sandbox, and ends with it.
+struct NoServices {
+    is_ours: bool,
+}
+
+impl NoServices {
+    /// What Debian asks before it starts a service; 101 forbids it.
+    const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+    fn start() -> Self {
+        // Somebody else's policy stays as it is.
+        let mut options = fs::File::options();
+        let file = options.write(true).create_new(true).mode(0o755);
+        let is_ours = file
+            .open(Self::POLICY)
+            .is_ok_and(|mut file| file.write_all(b"#!/bin/sh\nexit 101\n").is_ok());
+        Self { is_ours }
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.is_ours {
+            let _ = fs::remove_file(Self::POLICY);
+        }
+    }
 }
 
 fn missing(packages: &[Package]) -> Vec<&'static str> {

@@ -187,6 +187,11 @@ fn no_directory(dir: &Path) -> Failure {
 
 async fn choose_store(hub: &Hub, wanted: Option<&str>) -> Result<ArtifactStore, Failure> {
     let all: Vec<ArtifactStore> = hub.list(&hub.cluster_scoped()).await?;
+    chosen(&all, wanted)
+}
+
+/// The store that is wanted, else the first that is Ready, in the order of `all`.
+fn chosen(all: &[ArtifactStore], wanted: Option<&str>) -> Result<ArtifactStore, Failure> {
     let names: Vec<String> = all.iter().map(ResourceExt::name_any).collect();
     let is_ready = |store: &&ArtifactStore| {
         let conditions = store
@@ -198,7 +203,7 @@ async fn choose_store(hub: &Hub, wanted: Option<&str>) -> Result<ArtifactStore, 
     };
     if let Some(wanted) = wanted {
         let chosen = all.iter().find(|store| store.name_any() == wanted);
-        return chosen.cloned().ok_or_else(|| stores::unknown(wanted, &all));
+        return chosen.cloned().ok_or_else(|| stores::unknown(wanted, all));
     }
     let first = all.iter().find(is_ready).cloned();
     first.ok_or_else(|| {
@@ -355,4 +360,49 @@ fn people(target: &Target, pushed: &Pushed, verb: &str, printer: &Printer) -> st
         printer.notice(format!("next: mcdeploy rollout --model {version}"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(name: &str, ready: Option<&str>) -> ArtifactStore {
+        let conditions: Vec<_> = ready
+            .map(|status| {
+                json!({
+                    "type": "Ready", "status": status, "reason": "AsDesired", "message": "",
+                    "lastTransitionTime": "2026-01-01T00:00:00Z",
+                })
+            })
+            .into_iter()
+            .collect();
+        serde_json::from_value(json!({
+            "apiVersion": API_VERSION, "kind": "ArtifactStore", "metadata": { "name": name },
+            "spec": {
+                "provider": "aws", "region": "us-east-1", "bucket": "models",
+                "auth": { "anonymous": {} },
+            },
+            "status": { "conditions": conditions },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_store_is_the_one_wanted_else_the_first_that_is_ready() {
+        let all = [
+            store("aws", Some("False")),
+            store("azure", None),
+            store("edge", Some("True")),
+            store("gcp", Some("True")),
+        ];
+        let name = |wanted| chosen(&all, wanted).map(|store| store.name_any());
+        assert_eq!(name(None).unwrap(), "edge");
+        assert_eq!(name(Some("gcp")).unwrap(), "gcp");
+        assert_eq!(name(Some("aws")).unwrap(), "aws", "ready or not");
+        let unknown = name(Some("gpc")).unwrap_err().to_string();
+        assert!(unknown.contains("gpc"), "{unknown}");
+        let none = chosen(&all[..2], None).unwrap_err().to_string();
+        assert!(none.contains("no ArtifactStore is Ready"), "{none}");
+        assert!(none.contains("aws") && none.contains("azure"), "{none}");
+    }
 }

@@ -149,8 +149,12 @@ fn outage_checks(outage: &OutageReport) -> Vec<Check> {
                 Check::at_most(&name, after.failed, 0),
                 Check::at_least(&load, after.sent, 100),
             ];
-            // The client with all addresses goes elsewhere by itself.
-            if *way != Way::AllAddresses {
+            if *way == Way::AllAddresses {
+                // It goes elsewhere by itself; without need it would prove nothing.
+                let name = "requests of that time that had to ask a second gateway";
+                let retried = first.retried + after.retried;
+                checks.push(Check::at_least(name, retried, 1));
+            } else {
                 checks.extend([relied, crossed]);
             }
             checks
@@ -218,6 +222,17 @@ mod tests {
             report.outages = vec![outage];
             assert_eq!(failing(&report).len(), 1, "{way:?}");
         }
+    }
+
+    #[test]
+    fn a_client_with_all_addresses_that_never_needed_a_second_is_no_proof() {
+        let mut report = Report::default();
+        report.load.crossed = 1;
+        report.outages = vec![outage(Way::AllAddresses, 0)];
+        let missing = "requests of that time that had to ask a second gateway";
+        assert_eq!(failing(&report), [missing]);
+        report.outages[0].after.retried = 1;
+        assert_eq!(failing(&report), Vec::<String>::new());
     }
 
     #[test]

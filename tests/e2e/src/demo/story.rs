@@ -36,6 +36,7 @@ impl Story {
             failed,
             wrong,
             crossed,
+            retried,
             answers,
             reasons,
         } = counts;
@@ -43,6 +44,9 @@ impl Story {
             "   {who}: {sent} requests, {failed} failed, {wrong} wrong, \
              {crossed} answered by another region"
         ));
+        if *retried > 0 {
+            self.say(&format!("   {retried} of them had to ask a second gateway"));
+        }
         let list: Vec<String> = answers
             .iter()
             .map(|(who, count)| format!("{who} {count}"))

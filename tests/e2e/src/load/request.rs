@@ -28,24 +28,26 @@ pub(super) struct Asked {
     pub(super) kept_alive: bool,
 }
 
-/// Asks as the target's client would.
+/// Asks as the target's client would; with it, how many gateways were asked.
 pub(super) async fn ask(
     connections: &Connections,
     target: &Target,
     asked: &Asked,
     n: usize,
-) -> Outcome {
+) -> (Outcome, usize) {
     let gateways = &target.gateways;
     if gateways.is_empty() {
-        return Outcome::failed("no address");
+        return (Outcome::failed("no address"), 0);
     }
     match target.client {
-        Client::Single => once(connections, &gateways[0], asked).await,
+        Client::Single => (once(connections, &gateways[0], asked).await, 1),
         Client::Failover(patience) => {
             let mut last = Outcome::failed("no address");
+            let mut tries = 0;
             for turn in 0..gateways.len() {
                 let gateway = &gateways[(n + turn) % gateways.len()];
                 let attempt = once(connections, gateway, asked);
+                tries += 1;
                 last = tokio::time::timeout(patience, attempt)
                     .await
                     .unwrap_or_else(|_| Outcome::failed("no answer in time"));
@@ -53,7 +55,7 @@ pub(super) async fn ask(
                     break;
                 }
             }
-            last
+            (last, tries)
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Artifacts and images that are not what they should be.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write as _,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+};
 
 use bytes::Bytes;
 use http::{Method, Request, header};
@@ -14,7 +18,7 @@ use mcdeploy_e2e::sandbox::faults::NAMESPACE;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, assert_no_failure};
 
 /// One request over plain HTTP: status and body.
 async fn ask(address: &str, request: Request<Full<Bytes>>) -> (u16, Bytes) {
@@ -101,17 +105,30 @@ async fn fault_s3_flipped_byte_is_refused_by_fetch_and_gets_no_weight() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     // In place, so that what the store keeps beside the bytes stays as it is.
-    use std::{io::Write, os::unix::fs::FileExt};
     let mut open = std::fs::File::options().write(true).open(&file).unwrap();
     open.write_all_at(&bytes, 0).unwrap();
     open.flush().unwrap();
+    let load = fixture.load(&["aws"]).await;
     let words = ["rollout", "--model", &version, "--clouds", "aws,gcp"];
     let said = fixture.refused(&words, 1).await;
     assert!(said.contains("ChecksumMismatch"), "{said}");
     let row = fixture.row("aws").await;
     assert_eq!(row.reason, "ChecksumMismatch", "{row:?}");
-    assert!(row.message.contains("model.onnx"), "{row:?}");
+    for word in ["model.onnx", "expected", "actual"] {
+        assert!(row.message.contains(word), "{row:?}");
+    }
     assert_eq!(row.version.as_deref(), Some("v2"), "{row:?}");
+    let weights = fixture.weights("aws").await;
+    let is_new = |(found, _): &&(String, i32)| *found == version;
+    assert!(
+        weights
+            .iter()
+            .filter(is_new)
+            .all(|(_, weight)| *weight == 0),
+        "{weights:?}"
+    );
+    assert!(weights.contains(&("v2".to_owned(), 100)), "{weights:?}");
+    assert_no_failure(load).await;
     fixture.wait_serving("gcp", &version).await;
 }
 

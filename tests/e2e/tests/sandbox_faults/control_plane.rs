@@ -13,6 +13,8 @@ use mcdeploy_e2e::{
     sandbox::{eventually, expect, faults::NAMESPACE},
 };
 
+use serde_json::{Value, json};
+
 use crate::fixture::{Fixture, PATIENCE, assert_no_failure};
 
 /// Kills every operator pod at once, the leader among them.
@@ -44,29 +46,78 @@ async fn assert_one_revision(fixture: &Fixture, clouds: &[&str]) {
     }
 }
 
+/// What the operator wrote for the model in some clouds: names, labels and specs of its
+/// Deployments.
+async fn written(fixture: &Fixture, clouds: &[&str]) -> Vec<Value> {
+    let mut all = vec![];
+    for &cloud in clouds {
+        let client = fixture.sandbox.client(cloud).await.unwrap();
+        let deployments: Api<Deployment> = Api::namespaced(client, NAMESPACE);
+        let of_model = ListParams::default().labels(&format!("{}={MODEL}", names::LABEL_MODEL));
+        for one in deployments.list(&of_model).await.unwrap() {
+            let (name, labels) = (one.name_any(), one.labels().clone());
+            all.push(json!({ "cloud": cloud, "name": name, "labels": labels, "spec": one.spec }));
+        }
+    }
+    all
+}
+
+/// The next number of a sequence that a seed begins (`SplitMix64`).
+fn draw(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test has no arguments")]
+fn first_seed() -> u64 {
+    let seed = std::env::var("MCDEPLOY_TEST_SEED").ok();
+    seed.map_or(2026, |seed| seed.parse().unwrap())
+}
+
 #[tokio::test]
 async fn fault_c4_operator_killed_at_three_moments_of_a_rollout_ends_as_if_it_was_not() {
+    const CHANGED: [&str; 2] = ["aws", "gcp"];
     let fixture = Fixture::new().await;
-    // Milliseconds after the start of the rollout: drawn once, kept for repetition.
-    for (moment, version) in [(700, "v3"), (4300, "v2"), (9100, "v3")] {
-        let load = fixture.load(&["aws", "gcp", "azure"]).await;
-        fixture
-            .ok(&[
-                "rollout",
-                "--model",
-                version,
-                "--clouds",
-                "aws,gcp",
-                "--no-wait",
-            ])
-            .await;
-        tokio::time::sleep(Duration::from_millis(moment)).await;
-        kill_operator(&fixture).await;
-        for cloud in ["aws", "gcp"] {
+    let mut seed = first_seed();
+    println!("MCDEPLOY_TEST_SEED={seed}");
+    let roll = async |version: &str| {
+        let words = ["rollout", "--model", version, "--clouds", "aws,gcp"];
+        fixture.ok(&[&words[..], &["--no-wait"]].concat()).await;
+    };
+    let settled = async |version: &str| {
+        for cloud in CHANGED {
             fixture.wait_serving(cloud, version).await;
         }
         assert_one_revision(&fixture, &["aws", "gcp", "azure"]).await;
+        written(&fixture, &CHANGED).await
+    };
+    // As it is without a kill.
+    let v2 = settled("v2").await;
+    roll("v3").await;
+    let v3 = settled("v3").await;
+    let (mut kills, mut within) = (0, 5000);
+    for turn in 0.. {
+        let (version, expected) = [("v2", &v2), ("v3", &v3)][turn % 2];
+        let load = fixture.load(&["aws", "gcp", "azure"]).await;
+        roll(version).await;
+        let moment = draw(&mut seed) % within;
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        if fixture.is_complete().await {
+            // Too late for this machine: draw again, sooner.
+            within = moment.max(500);
+        } else {
+            println!("killed {moment} ms after the rollout to {version} began");
+            kill_operator(&fixture).await;
+            kills += 1;
+        }
+        assert_eq!(&settled(version).await, expected, "{moment} ms");
         assert_no_failure(load).await;
+        if kills == 3 {
+            break;
+        }
+        assert!(turn < 8, "{kills} kills hit a rollout under way");
     }
     let azure = fixture.row("azure").await;
     assert_eq!(azure.version.as_deref(), Some("v2"), "{azure:?}");
@@ -121,6 +172,8 @@ async fn fault_a1_hub_api_that_stands_still_delays_a_rollout_and_no_more() {
 #[tokio::test]
 async fn fault_r4_of_two_rollouts_at_once_the_later_wins_and_nothing_is_mixed() {
     let fixture = Fixture::new().await;
+    let later = format!("r4-{}", std::process::id());
+    fixture.fresh_version(&later, &["aws"]).await;
     let first = fixture
         .sandbox
         .command(&["rollout", "--model", "v3", "--clouds", "aws,gcp"])
@@ -128,10 +181,10 @@ async fn fault_r4_of_two_rollouts_at_once_the_later_wins_and_nothing_is_mixed() 
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    fixture.fresh_version("v4", &["aws"]).await;
+    // The earlier one is under way: it has begun, and is far from done.
+    fixture.wait_begun("aws").await;
     fixture
-        .ok(&["rollout", "--model", "v4", "--clouds", "aws,gcp"])
+        .ok(&["rollout", "--model", &later, "--clouds", "aws,gcp"])
         .await;
     let first = tokio::time::timeout(PATIENCE, first.wait_with_output()).await;
     let first = first.expect("the earlier rollout's wait ends").unwrap();
@@ -139,10 +192,10 @@ async fn fault_r4_of_two_rollouts_at_once_the_later_wins_and_nothing_is_mixed() 
     // It may have been done already; if not, it says who came after it.
     if first.status.code() != Some(0) {
         assert_eq!(first.status.code(), Some(6), "{said}");
-        assert!(said.contains("v4"), "{said}");
+        assert!(said.contains(&later), "{said}");
     }
     for cloud in ["aws", "gcp"] {
-        fixture.wait_serving(cloud, "v4").await;
+        fixture.wait_serving(cloud, &later).await;
     }
     assert_one_revision(&fixture, &["aws", "gcp"]).await;
 }

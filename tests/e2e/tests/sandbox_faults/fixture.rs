@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kube::{Api, Client};
-use mcdeploy_api::{ClusterStatus, ModelDeployment};
+use mcdeploy_api::{ClusterStatus, Condition, ModelDeployment, RoutingSnapshot};
 use mcdeploy_e2e::{
     digits::{Digits, MODEL},
     load::{Client as LoadClient, Counts, Load, Options, Serving, Target},
@@ -87,6 +87,37 @@ impl Fixture {
             .into_iter()
             .find(|row| row.cluster == cluster);
         row.unwrap_or_else(|| panic!("no row of {cluster}"))
+    }
+
+    /// The revisions that a cluster's gateways route by: version and weight of each.
+    pub(crate) async fn weights(&self, cluster: &str) -> Vec<(String, i32)> {
+        let client = self.sandbox.client(cluster).await.unwrap();
+        let snapshots: Api<RoutingSnapshot> = Api::namespaced(client, NAMESPACE);
+        let routes = snapshots.get(MODEL).await.unwrap().spec.revisions;
+        let pairs = routes
+            .into_iter()
+            .map(|route| (route.version, route.weight));
+        pairs.collect()
+    }
+
+    /// Waits, looking often, until a new revision is brought up in a cluster.
+    pub(crate) async fn wait_begun(&self, cluster: &str) {
+        let begun = async {
+            while self.row(cluster).await.next_revision.is_none() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let begun = tokio::time::timeout(PATIENCE, begun).await;
+        assert!(begun.is_ok(), "nothing begins in {cluster}");
+    }
+
+    /// Whether the operator has done everything that the newest rollout asks for.
+    pub(crate) async fn is_complete(&self) -> bool {
+        let deployment = self.deployment().await;
+        let status = deployment.status.unwrap_or_default();
+        let is_done = |found: &Condition| found.type_ == "Complete" && found.status == "True";
+        status.observed_generation == deployment.metadata.generation
+            && status.conditions.iter().any(is_done)
     }
 
     /// Waits until a row is as it should be.

@@ -64,7 +64,8 @@ async fn fault_p3_member_lost_in_the_middle_of_a_rollout_is_unknown_and_the_rest
             "--no-wait",
         ])
         .await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    fixture.wait_begun("aws").await;
+    let before = deployments(&fixture, "aws").await;
     fixture.ok(&["sandbox", "outage", "aws"]).await;
     let load = fixture.load(&["gcp", "azure"]).await;
     fixture.wait_serving("gcp", "v3").await;
@@ -74,7 +75,18 @@ async fn fault_p3_member_lost_in_the_middle_of_a_rollout_is_unknown_and_the_rest
         })
         .await;
     assert_no_failure(load).await;
+    let row = fixture.row("aws").await;
+    assert_eq!(
+        row.version.as_deref(),
+        Some("v2"),
+        "it was lost in the middle"
+    );
     fixture.ok(&["sandbox", "heal", "aws"]).await;
+    let after = deployments(&fixture, "aws").await;
+    assert!(
+        before.iter().all(|name| after.contains(name)),
+        "{before:?} {after:?}"
+    );
     fixture.wait_serving("aws", "v3").await;
 }
 
