@@ -379,7 +379,7 @@ mod tests {
         serde_json::from_value(json!({
             "apiVersion": API_VERSION, "kind": "ArtifactStore", "metadata": { "name": name },
             "spec": {
-                "provider": "aws", "region": "us-east-1", "bucket": "models",
+                "provider": "aws", "region": "us-east-1", "location": { "s3": { "bucket": "models" } },
                 "auth": { "anonymous": {} },
             },
             "status": { "conditions": conditions },

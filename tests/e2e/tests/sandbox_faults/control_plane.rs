@@ -181,19 +181,22 @@ async fn fault_r4_of_two_rollouts_at_once_the_later_wins_and_nothing_is_mixed() 
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    // The earlier one is under way: it has begun, and is far from done.
-    fixture.wait_begun("aws").await;
+    // Asked for, and seconds from done.
+    let asked = async {
+        while fixture.deployment().await.spec.model_version_ref.name != format!("{MODEL}-v3") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let asked = tokio::time::timeout(PATIENCE, asked).await;
+    assert!(asked.is_ok(), "the earlier rollout was never applied");
     fixture
         .ok(&["rollout", "--model", &later, "--clouds", "aws,gcp"])
         .await;
     let first = tokio::time::timeout(PATIENCE, first.wait_with_output()).await;
     let first = first.expect("the earlier rollout's wait ends").unwrap();
     let said = String::from_utf8_lossy(&first.stderr).into_owned();
-    // It may have been done already; if not, it says who came after it.
-    if first.status.code() != Some(0) {
-        assert_eq!(first.status.code(), Some(6), "{said}");
-        assert!(said.contains(&later), "{said}");
-    }
+    assert_eq!(first.status.code(), Some(6), "{said}");
+    assert!(said.contains(&later), "{said}");
     for cloud in ["aws", "gcp"] {
         fixture.wait_serving(cloud, &later).await;
     }
