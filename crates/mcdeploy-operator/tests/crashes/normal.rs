@@ -78,7 +78,8 @@ fn published(snapshot: &Value) -> Epoch {
 }
 
 /// What is to be replaced, by what it stands for; longer words first, because shorter
-/// ones may be parts of them.
+/// ones may be parts of them, and before them addresses, which have any length and stand
+/// for words that are still to be replaced.
 fn words(objects: &[&Object], model: &str) -> Vec<(String, String)> {
     let mut words = vec![(model.to_owned(), "MODEL".to_owned())];
     let mut contents = Vec::new();
@@ -116,7 +117,10 @@ fn words(objects: &[&Object], model: &str) -> Vec<(String, String)> {
     contents.sort();
     let decision = Sha256Digest::of(serde_json::to_vec(&contents).unwrap());
     words.push((decision.hex(), "<decision about these contents>".to_owned()));
-    words.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
+    words.sort_by_key(|(word, meaning)| {
+        let is_address = meaning.starts_with("<address");
+        (!is_address, std::cmp::Reverse(word.len()))
+    });
     words
 }
 
