@@ -2,7 +2,6 @@
 //! down serves what it served before.
 
 use std::{
-    convert::Infallible,
     error::Error,
     io,
     path::{Path, PathBuf},
@@ -112,13 +111,10 @@ pub(crate) async fn keep(
     mut good: watch::Receiver<Input>,
     state: Arc<State>,
     not_kept: watch::Sender<Option<String>>,
-) -> Infallible {
+) {
     let mut pause = PAUSE.0;
-    let mut ended = good.changed().await.is_err();
-    loop {
-        if ended {
-            std::future::pending::<()>().await;
-        }
+    let mut news = good.changed().await;
+    while news.is_ok() {
         let input = good.borrow_and_update().clone();
         let stored = disk.store(&input).await;
         state.metrics.copy_stale.set(i64::from(stored.is_err()));
@@ -128,14 +124,14 @@ pub(crate) async fn keep(
                     tracing::info!("the copy of the snapshots is written again");
                 }
                 pause = PAUSE.0;
-                ended = good.changed().await.is_err();
+                news = good.changed().await;
             }
             Err(error) => {
                 state.metrics.copy_failures.inc();
                 tell(&error, &not_kept);
                 tokio::select! {
                     () = sleep(pause) => {}
-                    changed = good.changed() => ended = changed.is_err(),
+                    changed = good.changed() => news = changed,
                 }
                 pause = (pause * 2).min(PAUSE.1);
             }

@@ -165,7 +165,7 @@ fn pip(workshop: &Path) -> Result<(), ToolError> {
 }
 
 /// Runs a command to its end; its output is kept for the error.
-fn run(
+pub(crate) fn run(
     command: &mut Command,
     directory: &Path,
     program: &'static str,

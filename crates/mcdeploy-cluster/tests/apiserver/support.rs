@@ -1,7 +1,6 @@
 //! One API server for all tests of this binary, with both charts installed in it.
 
 use std::{
-    io::Write,
     path::PathBuf,
     process::Command,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -51,23 +50,7 @@ impl Shared {
     }
 
     pub(crate) fn helm(&self, arguments: &[&str]) {
-        let program = tools::ensure_blocking(tools::Tool::Helm, &Say::stderr()).unwrap();
-        let mut kubeconfig = tempfile::NamedTempFile::new().unwrap();
-        kubeconfig
-            .write_all(self.server.kubeconfig().as_bytes())
-            .unwrap();
-        let home = tempfile::tempdir().unwrap();
-        let done = Command::new(program)
-            .args(arguments)
-            .arg("--kubeconfig")
-            .arg(kubeconfig.path())
-            .env("HELM_CACHE_HOME", home.path())
-            .env("HELM_CONFIG_HOME", home.path())
-            .env("HELM_DATA_HOME", home.path())
-            .output()
-            .unwrap();
-        let errors = String::from_utf8_lossy(&done.stderr);
-        assert!(done.status.success(), "helm {arguments:?}: {errors}");
+        self.server.helm(arguments).unwrap();
     }
 }
 

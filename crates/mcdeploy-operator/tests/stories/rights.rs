@@ -1,11 +1,8 @@
 //! The hub as a member's chart lets it be: rights in the namespaces that it names.
 
-use std::{io::Write as _, path::PathBuf, process::Command};
-
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
 use mcdeploy_api::{ModelDeploymentStatus, Provider, Ternary};
 use mcdeploy_cluster::{Delete, MemberRegistration, register_member};
-use mcdeploy_sandbox::{Say, tools};
 
 use super::eventually;
 use crate::{
@@ -108,26 +105,16 @@ impl World {
 
 /// The chart as a user installs it in a member, with no value that is not required.
 fn install_chart(world: &World, name: &str) {
-    let program = tools::ensure_blocking(tools::Tool::Helm, &Say::stderr()).unwrap();
-    let mut kubeconfig = tempfile::NamedTempFile::new().unwrap();
-    let text = world.clouds[name].server.kubeconfig();
-    kubeconfig.write_all(text.as_bytes()).unwrap();
-    let home = tempfile::tempdir().unwrap();
-    let chart = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../charts/mcdeploy");
-    let done = Command::new(program)
-        .args(["install", "mcdeploy"])
-        .arg(chart)
-        .arg("--kubeconfig")
-        .arg(kubeconfig.path())
-        .args(["--namespace=mcdeploy-system", "--set=member.enabled=true"])
-        .arg(format!("--set=member.cluster={name}"))
-        .arg("--set=image.repository=registry.test/mcdeployd")
-        .arg(format!("--set=image.digest=sha256:{}", "a".repeat(64)))
-        .env("HELM_CACHE_HOME", home.path())
-        .env("HELM_CONFIG_HOME", home.path())
-        .env("HELM_DATA_HOME", home.path())
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "helm install: {errors}");
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/mcdeploy");
+    let arguments = [
+        "install",
+        "mcdeploy",
+        chart,
+        "--namespace=mcdeploy-system",
+        "--set=member.enabled=true",
+        &format!("--set=member.cluster={name}"),
+        "--set=image.repository=registry.test/mcdeployd",
+        &format!("--set=image.digest=sha256:{}", "a".repeat(64)),
+    ];
+    world.clouds[name].server.helm(&arguments).unwrap();
 }

@@ -4,6 +4,7 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr},
     path::Path,
+    process::Command,
     time::Duration,
 };
 
@@ -99,6 +100,27 @@ impl TestApiServer {
     /// A kubeconfig (YAML) of an administrator: CA and bearer token inline.
     pub fn kubeconfig(&self) -> &str {
         &self.kubeconfig
+    }
+
+    /// Runs helm against the server, with nothing of this machine's own settings.
+    ///
+    /// # Errors
+    /// Helm cannot be had, or refused; with what it said.
+    pub fn helm(&self, arguments: &[&str]) -> Result<(), StartError> {
+        let program = tools::ensure_blocking(Tool::Helm, &Say::stderr())?;
+        let home = temporary_directory("helm")?;
+        let kubeconfig = write(home.path(), "kubeconfig", &self.kubeconfig)?;
+        let mut helm = Command::new(program);
+        helm.args(arguments).arg("--kubeconfig").arg(kubeconfig);
+        for place in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+            helm.env(place, home.path());
+        }
+        Ok(tools::run(
+            &mut helm,
+            Path::new("/"),
+            "helm",
+            "the sandbox builds it",
+        )?)
     }
 
     /// The CA that signed the server's certificate, PEM.

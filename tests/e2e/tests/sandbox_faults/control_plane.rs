@@ -182,13 +182,7 @@ async fn fault_r4_of_two_rollouts_at_once_the_later_wins_and_nothing_is_mixed() 
         .spawn()
         .unwrap();
     // Asked for, and seconds from done.
-    let asked = async {
-        while fixture.deployment().await.spec.model_version_ref.name != format!("{MODEL}-v3") {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let asked = tokio::time::timeout(PATIENCE, asked).await;
-    assert!(asked.is_ok(), "the earlier rollout was never applied");
+    fixture.wait_asked("v3").await;
     fixture
         .ok(&["rollout", "--model", &later, "--clouds", "aws,gcp"])
         .await;

@@ -102,13 +102,15 @@ impl Fixture {
 
     /// Waits, looking often, until a new revision is brought up in a cluster.
     pub(crate) async fn wait_begun(&self, cluster: &str) {
-        let begun = async {
-            while self.row(cluster).await.next_revision.is_none() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        let begun = tokio::time::timeout(PATIENCE, begun).await;
-        assert!(begun.is_ok(), "nothing begins in {cluster}");
+        let begun = async || self.row(cluster).await.next_revision.is_some();
+        soon(&format!("a new revision in {cluster}"), begun).await;
+    }
+
+    /// Waits, looking often, until the deployment asks for a version.
+    pub(crate) async fn wait_asked(&self, version: &str) {
+        let name = format!("{MODEL}-{version}");
+        let asked = async || self.deployment().await.spec.model_version_ref.name == name;
+        soon(&format!("a rollout to {version}"), asked).await;
     }
 
     /// Whether the operator has done everything that the newest rollout asks for.
@@ -166,6 +168,17 @@ impl Fixture {
         };
         Load::start(targets, Arc::new(Digits::read().unwrap()), options, serving)
     }
+}
+
+/// Waits, looking often, until it holds.
+async fn soon(what: &str, holds: impl AsyncFn() -> bool) {
+    let until = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let reached = tokio::time::timeout(PATIENCE, until).await;
+    assert!(reached.is_ok(), "{what}: not in {PATIENCE:?}");
 }
 
 /// Ends a load that must not have failed.
