@@ -127,6 +127,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // A test that fails because of the server has no other place to say why.
+            eprintln!("{} at the end:\n{}", self.name, self.last_lines());
+        }
         // Both fail only if the process is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();

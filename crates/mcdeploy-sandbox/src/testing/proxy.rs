@@ -97,7 +97,7 @@ pub struct ProxyRequest {
     pub body_bytes: u64,
 }
 
-/// One request and its answer.
+/// One request and its answer, so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
     /// What was asked.
@@ -108,6 +108,15 @@ pub struct Exchange {
     pub sent_bytes: u64,
     /// Bytes of the answer's body that went to the client.
     pub received_bytes: u64,
+}
+
+impl Exchange {
+    fn add(&mut self, way: Way, bytes: usize) {
+        match way {
+            Way::Up => self.sent_bytes += bytes as u64,
+            Way::Down => self.received_bytes += bytes as u64,
+        }
+    }
 }
 
 /// Sums over all exchanges, those under way included.
@@ -152,8 +161,11 @@ struct Shared {
     sent: AtomicU64,
     received: AtomicU64,
     connections: AtomicU64,
-    exchanges: Mutex<Vec<Exchange>>,
+    exchanges: Mutex<Vec<SharedExchange>>,
 }
+
+/// Filled by its connection while anybody may look.
+type SharedExchange = Arc<Mutex<Exchange>>;
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,11 +184,19 @@ impl Shared {
         lock(&self.script).as_mut()?(request)
     }
 
-    fn remember(&self, exchange: Exchange) {
+    fn begin(&self, request: ProxyRequest) -> SharedExchange {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let exchange = Arc::new(Mutex::new(Exchange {
+            request,
+            status: 0,
+            sent_bytes: 0,
+            received_bytes: 0,
+        }));
         let mut exchanges = lock(&self.exchanges);
         if exchanges.len() < MAX_EXCHANGES {
-            exchanges.push(exchange);
+            exchanges.push(exchange.clone());
         }
+        exchange
     }
 
     fn count(&self, way: Way, bytes: usize) {
@@ -339,9 +359,11 @@ impl Proxy {
         }
     }
 
-    /// Finished exchanges, in the order of their end.
+    /// Exchanges so far in the order of their requests, those under way included.
     pub fn exchanges(&self) -> Vec<Exchange> {
-        lock(&self.shared.exchanges).clone()
+        let exchanges = lock(&self.shared.exchanges);
+        let exchanges = exchanges.iter().map(|exchange| lock(exchange).clone());
+        exchanges.collect()
     }
 
     /// Starts to count anew.

@@ -197,8 +197,9 @@ impl FakeGcs {
             directory,
             access,
         };
-        let listen = format!("{address}:80");
-        let ready = async || connect(&listen).await;
+        // It listens before it has read its directory, and may end in between.
+        let health = format!("http://{address}/_internal/healthcheck");
+        let ready = async || answers(&health).await;
         store.server.wait_ready(READY_WITHIN, ready).await?;
         Ok(store)
     }
@@ -261,6 +262,13 @@ fn access(
 pub(super) async fn connect(address: &str) -> Result<(), String> {
     let connected = tokio::net::TcpStream::connect(address).await;
     connected.map(drop).map_err(|error| error.to_string())
+}
+
+/// Whether a GET of `url` is answered by a success.
+pub(super) async fn answers(url: &str) -> Result<(), String> {
+    let answer = reqwest::get(url).await.map_err(|error| error.to_string())?;
+    let answer = answer.error_for_status();
+    answer.map(drop).map_err(|error| error.to_string())
 }
 
 fn make_directories(paths: &[&Path]) -> Result<(), StartError> {

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
@@ -19,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Exchange, Fault, Link, Shared, Way,
     framing::{Body, MAX_HEAD, RequestHead, answer_head, head_end, request_head},
+    lock,
 };
 
 const BUFFER: usize = 64 * 1024;
@@ -105,15 +106,9 @@ async fn exchange_all(client: &mut Side, shared: &Shared) -> io::Result<()> {
     let mut server = None;
     while let Some(head) = read_head(&mut client.from, &mut client.ahead).await? {
         while_silent(shared).await;
-        shared.requests.fetch_add(1, Ordering::Relaxed);
         let parsed = request_head(&head).ok_or(io::ErrorKind::InvalidData)?;
+        let exchange = shared.begin(parsed.request.clone());
         let fault = shared.fault(&parsed.request);
-        let mut exchange = Exchange {
-            request: parsed.request.clone(),
-            status: 0,
-            sent_bytes: 0,
-            received_bytes: 0,
-        };
         let latency = shared.latency_us.load(Ordering::Relaxed);
         let delay = match fault {
             Some(Fault::Delay(delay)) => delay,
@@ -124,14 +119,13 @@ async fn exchange_all(client: &mut Side, shared: &Shared) -> io::Result<()> {
             Some(Fault::Answer {
                 status,
                 retry_after,
-            }) => refuse(client, parsed, status, retry_after, &mut exchange, shared).await,
+            }) => refuse(client, parsed, status, retry_after, &exchange, shared).await?,
             other => {
                 let server = connected(&mut server, shared).await?;
-                pass(client, server, &head, parsed, other, &mut exchange, shared).await
+                pass(client, server, &head, parsed, other, &exchange, shared).await?
             }
         };
-        shared.remember(exchange);
-        if !outcome? {
+        if !outcome {
             return Ok(());
         }
     }
@@ -173,7 +167,7 @@ async fn refuse(
     head: RequestHead,
     status: u16,
     retry_after: Option<u64>,
-    exchange: &mut Exchange,
+    exchange: &Mutex<Exchange>,
     shared: &Shared,
 ) -> io::Result<bool> {
     let RequestHead {
@@ -187,7 +181,7 @@ async fn refuse(
         }
         let taken = body.take(&client.ahead);
         shared.count(Way::Up, taken);
-        exchange.sent_bytes += taken as u64;
+        lock(exchange).sent_bytes += taken as u64;
         client.ahead.drain(..taken);
     }
     let retry = retry_after.map_or_else(String::new, |s| format!("retry-after: {s}\r\n"));
@@ -197,8 +191,8 @@ async fn refuse(
         ""
     };
     let answer = format!("HTTP/1.1 {status} Injected\r\n{retry}{close}content-length: 0\r\n\r\n");
+    lock(exchange).status = status;
     client.to.write_all(answer.as_bytes()).await?;
-    exchange.status = status;
     Ok(!expects_continue)
 }
 
@@ -209,7 +203,7 @@ async fn pass(
     head: &[u8],
     parsed: RequestHead,
     fault: Option<Fault>,
-    exchange: &mut Exchange,
+    exchange: &Mutex<Exchange>,
     shared: &Shared,
 ) -> io::Result<bool> {
     let (up, down) = harms(fault);
@@ -220,15 +214,14 @@ async fn pass(
     let request_pump = async {
         let from = (&mut client.from, &mut client.ahead);
         let to = &mut server.to;
-        let sent = &mut exchange.sent_bytes;
-        pump(from, to, &mut body, (Way::Up, up), sent, shared).await
+        pump(from, to, &mut body, (Way::Up, up), exchange, shared).await
     };
     let answer_pump = answers(
         (&mut server.from, &mut server.ahead),
         &mut client.to,
         &request.method,
         (down, fault == Some(Fault::LoseAnswer)),
-        (&mut exchange.status, &mut exchange.received_bytes),
+        exchange,
         shared,
     );
     tokio::pin!(request_pump, answer_pump);
@@ -275,7 +268,7 @@ async fn answers(
     to: &mut OwnedWriteHalf,
     method: &str,
     (harm, is_lost): (Harm, bool),
-    (status, received): (&mut u16, &mut u64),
+    exchange: &Mutex<Exchange>,
     shared: &Shared,
 ) -> io::Result<bool> {
     loop {
@@ -286,13 +279,14 @@ async fn answers(
         if is_lost && code >= 200 {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
-        to.write_all(&head).await?;
         if code < 200 {
+            to.write_all(&head).await?;
             continue;
         }
-        *status = code;
+        lock(exchange).status = code;
+        to.write_all(&head).await?;
         let way = (Way::Down, harm);
-        pump((from, ahead), to, &mut body, way, received, shared).await?;
+        pump((from, ahead), to, &mut body, way, exchange, shared).await?;
         return Ok(body != Body::UntilClose);
     }
 }
@@ -303,9 +297,10 @@ async fn pump(
     to: &mut OwnedWriteHalf,
     body: &mut Body,
     (way, harm): (Way, Harm),
-    passed: &mut u64,
+    exchange: &Mutex<Exchange>,
     shared: &Shared,
 ) -> io::Result<()> {
+    let mut passed = 0;
     ahead.reserve(BUFFER);
     while !body.is_done() {
         if ahead.is_empty() && from.read_buf(ahead).await? == 0 {
@@ -316,7 +311,7 @@ async fn pump(
         }
         while_silent(shared).await;
         let taken = body.take(ahead);
-        let range = *passed..*passed + taken as u64;
+        let range = passed..passed + taken as u64;
         let mut whole = taken;
         match harm {
             Harm::Reset { after } | Harm::Stall { after } if range.end > after => {
@@ -327,10 +322,12 @@ async fn pump(
             }
             Harm::None | Harm::Reset { .. } | Harm::Stall { .. } | Harm::Flip { .. } => {}
         }
-        to.write_all(&ahead[..whole]).await?;
-        *passed += whole as u64;
-        shared.count(way, whole);
         shared.pace(way, whole).await;
+        // Counted first: who has got the last byte may look at the counts at once.
+        passed += whole as u64;
+        shared.count(way, whole);
+        lock(exchange).add(way, whole);
+        to.write_all(&ahead[..whole]).await?;
         if whole < taken {
             if matches!(harm, Harm::Stall { .. }) {
                 until_closed(from).await;
