@@ -16,7 +16,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::StartError;
-use crate::{clock, tools::last_lines};
+use crate::{clock, say::Say, tools::last_lines};
 
 /// How long a process may take to stop once it was told to.
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
@@ -129,7 +129,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // A test that fails because of the server has no other place to say why.
-            eprintln!("{} at the end:\n{}", self.name, self.last_lines());
+            Say::stderr().line(format!("{} at the end:\n{}", self.name, self.last_lines()));
         }
         // Both fail only if the process is gone already.
         let _ = self.child.kill();
