@@ -245,6 +245,8 @@ fn documents_exist() -> Vec<String> {
 }
 
 fn cargo_deny() -> anyhow::Result<()> {
+    // It looks at every platform's dependencies, and builds bring this one's only.
+    run_command(Command::new("cargo").args(["fetch", "--locked", "--quiet"]))?;
     let mut command = Command::new(prerequisites::cargo_deny()?);
     command.args(["--offline", "--log-level", "error"]);
     command.args([
