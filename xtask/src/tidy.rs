@@ -50,7 +50,9 @@ fn ring(package: &str) -> Option<Ring> {
         "mcdeploy-store" | "mcdeploy-registry" | "mcdeploy-cluster" | "mcdeploy-probe" => {
             Ring::Adapter
         }
-        "mcdeploy-exec" | "mcdeploy-operator" | "mcdeploy-gateway" => Ring::Shell,
+        "mcdeploy-exec" | "mcdeploy-operator" | "mcdeploy-gateway" | "mcdeploy-agent" => {
+            Ring::Shell
+        }
         "mcdeploy" | "mcdeployd" | "mcserve" | "mcdeploy-sandbox" | "mcdeploy-bench"
         | "mcdeploy-e2e" | "xtask" => Ring::Outer,
         _ => return None,

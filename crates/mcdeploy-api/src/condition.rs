@@ -100,6 +100,18 @@ words! {
         ChecksumMismatch,
         /// The transfer Job failed.
         TransferFailed,
+        /// The image is on its way to the cluster's registry.
+        ImageCopying,
+        /// No registry that is known has the image to copy from.
+        ImageMissing,
+        /// The Job that copies the image failed.
+        ImageCopyFailed,
+        /// The cluster's registry does not answer.
+        RegistryUnreachable,
+        /// The cluster's registry answered and refused.
+        RegistryDenied,
+        /// The version is on its way to the caches of the cluster's nodes.
+        Staging,
         /// Objects are applied; pods are not ready yet.
         PodsNotReady,
         /// A container image cannot be pulled.

@@ -22,6 +22,7 @@ mod condition;
 mod crds;
 mod digest;
 mod error_class;
+mod image_registry;
 mod jobs;
 mod jurisdiction;
 mod member_cluster;
@@ -30,6 +31,7 @@ mod model_rollout;
 mod model_version;
 pub mod names;
 mod routing_snapshot;
+mod staging;
 mod traffic_policy;
 
 pub use artifact_store::{
@@ -41,10 +43,14 @@ pub use condition::{Condition, ConditionStatus, ConditionType, Reason, set_condi
 pub use crds::all_crds;
 pub use digest::{ParseDigestError, Sha256Digest};
 pub use error_class::ErrorClass;
-pub use jobs::{FetchPlan, SecretValues, StoreAccess, TransferPlan};
+pub use image_registry::{ImageRegistry, ParsePinnedImageError, PinnedImage};
+pub use jobs::{
+    CachePlan, CopyImagePlan, FetchPlan, RepositoryAccess, SecretValues, StoreAccess, TransferPlan,
+    TransferProgress,
+};
 pub use jurisdiction::{WrongJurisdiction, check_jurisdiction, jurisdictions};
 pub use member_cluster::{
-    ClusterIngress, MemberCluster, MemberClusterSpec, MemberClusterStatus, Provider,
+    ClusterIngress, MemberCluster, MemberClusterSpec, MemberClusterStatus, NodeCache, Provider,
     UnknownProvider,
 };
 pub use model_deployment::{
@@ -55,12 +61,14 @@ pub use model_rollout::{
     ModelRollout, ModelRolloutSpec, ModelRolloutStatus, RolloutStep, RolloutStepState, RolloutWave,
 };
 pub use model_version::{
-    ModelVersion, ModelVersionSpec, ModelVersionStatus, ReplicaState, StoreReplicaStatus,
+    CopyProgress, ModelVersion, ModelVersionSpec, ModelVersionStatus, ReplicaState,
+    StoreReplicaStatus,
 };
 pub use routing_snapshot::{
     AppliedEpoch, Epoch, RegionRoute, RevisionRoute, RoutingSnapshot, RoutingSnapshotSpec,
     RoutingSnapshotStatus,
 };
+pub use staging::{NodeCacheReport, StagedState, StagedVersion, StagingEntry};
 pub use traffic_policy::{
     BackendRef, ClusterWeight, TrafficPolicy, TrafficPolicySpec, TrafficPolicyStatus,
 };

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ClusterAccess, Condition, ObjectName};
+use crate::{ClusterAccess, Condition, ImageRegistry, ObjectName, names};
 
 /// A Kubernetes cluster that can serve models, in one provider and region.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,10 +67,52 @@ pub struct MemberClusterSpec {
     /// The `ArtifactStore` that pods of this cluster read models from. It belongs to
     /// the same provider.
     pub artifact_store_ref: ObjectName,
+    /// The registry that pods of this cluster pull their model server's image from, by
+    /// digest: mcdeploy copies it there first. Left out: pods pull what the deployment
+    /// names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_registry: Option<ImageRegistry>,
+    /// The cache of model versions on each node. Left out: each pod reads its version
+    /// from the store. Setting it, or another claim, replaces pods one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_cache: Option<NodeCache>,
     /// How clients and other regions reach this cluster's gateway. Left out: the
     /// address of the gateway's `LoadBalancer` Service is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<ClusterIngress>,
+}
+
+/// A directory on each node that its pods share: a version is read from the store once
+/// per node. Pods run on nodes that have it only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeCache {
+    /// Name of the `PersistentVolumeClaim` in each namespace that models run in. The chart
+    /// makes `mcdeploy-cache` where `member.cache.enabled` is set.
+    #[serde(default = "default_claim_name")]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
+    pub claim_name: String,
+    /// Sum of the sizes of versions that a node's cache may hold, in bytes. A pod whose
+    /// version does not fit reads it from the store.
+    #[schemars(range(min = 1))]
+    pub size_bytes: i64,
+}
+
+impl NodeCache {
+    /// The one that the chart makes.
+    pub fn of(size_bytes: i64) -> Self {
+        Self {
+            claim_name: default_claim_name(),
+            size_bytes,
+        }
+    }
+}
+
+fn default_claim_name() -> String {
+    names::CACHE_CLAIM.to_owned()
 }
 
 /// A provider: a failure domain of its own.

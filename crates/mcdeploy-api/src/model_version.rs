@@ -44,7 +44,7 @@ pub struct ModelVersionSpec {
     /// Model name.
     #[schemars(
         length(min = 1, max = 40),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+        regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
     )]
     pub model: String,
     /// Version of the model, such as `v3`.
@@ -90,6 +90,30 @@ pub struct StoreReplicaStatus {
     /// File, expected and actual where they differ; empty when all is well.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// How far a transfer into the store is; absent when none is seen under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<CopyProgress>,
+}
+
+/// How far a transfer into one store is, as its Job says. Renewed at most once a second.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CopyProgress {
+    /// Bytes that the store has taken, those of an earlier run included, in bytes.
+    pub copied_bytes: i64,
+    /// Bytes of all files, in bytes.
+    pub total_bytes: i64,
+    /// Over the last seconds, in bytes per second.
+    pub bytes_per_second: i64,
+    /// Seconds that are left at this rate; absent while it stands still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_seconds: Option<i64>,
+    /// Requests that were made again.
+    pub repeats: i64,
+    /// What these bytes cost by list prices, in US dollars; of the reading that several
+    /// stores share, its part. Absent where a price is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd: Option<String>,
 }
 
 /// What is known of one store's copy.

@@ -38,6 +38,23 @@ pub const GATEWAY_PORT: u16 = 80;
 pub const SERVING_PORT: u16 = 8080;
 /// Directory in a model server's container that holds `<model>/<version>/…`.
 pub const MODELS_DIR: &str = "/mnt/models";
+/// `PersistentVolumeClaim` of the node's cache that the chart makes.
+pub const CACHE_CLAIM: &str = "mcdeploy-cache";
+/// Secret in a member's system namespace with what the caches of its nodes are to hold.
+pub const STAGING_SECRET: &str = "mcdeploy-node-cache";
+/// Label on the `ConfigMap` in which a node says what its cache holds.
+pub const LABEL_NODE_CACHE: &str = "mcdeploy.dev/node-cache";
+/// Key of the report in that `ConfigMap`.
+pub const NODE_REPORT_KEY: &str = "report.json";
+/// Field manager of the agent's server-side applies.
+pub const FIELD_MANAGER_AGENT: &str = "mcdeploy-agent";
+/// Directory in an init container that holds the node's cache, where there is one.
+pub const CACHE_DIR: &str = "/var/cache/mcdeploy";
+/// Directory in a model server's container with the slot of its version in the node's
+/// cache. `<MODELS_DIR>/<model>/<version>` leads there.
+pub const CACHED_DIR: &str = "/mnt/cached";
+/// Name, within the slot of a version in a node's cache, of the directory with its files.
+pub const CACHED_FILES: &str = "files";
 /// Request header: the request already crossed from another region. Its value is the
 /// name of the cluster that it came from.
 pub const HEADER_HOP: &str = "mcdeploy-hop";
@@ -52,6 +69,8 @@ pub const FETCH_CONTAINER: &str = "mcdeploy-fetch";
 pub const SERVER_CONTAINER: &str = "server";
 /// Container of a transfer Job.
 pub const TRANSFER_CONTAINER: &str = "transfer";
+/// Container of a Job that copies an image.
+pub const COPY_IMAGE_CONTAINER: &str = "copy-image";
 /// `ServiceAccount` in a member's system namespace that the hub acts as.
 pub const HUB_SERVICE_ACCOUNT: &str = "mcdeploy-hub";
 /// Group with the same rights in a member: clouds put the operator's identity into it.
@@ -66,12 +85,21 @@ pub const TRANSFER_SERVICE_ACCOUNT: &str = "mcdeploy-transfer";
 pub const MODEL_SERVICE_ACCOUNT: &str = "mcdeploy-model";
 /// Key of a kubeconfig in its Secret.
 pub const KUBECONFIG_KEY: &str = "kubeconfig";
-/// Label: name of the `ArtifactStore` that a transfer Job writes to.
-pub const LABEL_STORE: &str = "mcdeploy.dev/store";
+/// Annotation: names of the `ArtifactStore`s that a transfer Job writes to, sorted, with
+/// commas between them.
+pub const ANNOTATION_TARGETS: &str = "mcdeploy.dev/targets";
+
+/// Label on a Job that copies an image: the first 40 hex digits of the image's digest.
+pub const LABEL_IMAGE: &str = "mcdeploy.dev/image";
 
 /// Name of the Secret in the hub's system namespace with a member's kubeconfig.
 pub fn cluster_secret_name(cluster: &str) -> String {
     format!("cluster-{cluster}")
+}
+
+/// Name of the `ConfigMap` in which a node says what its cache holds.
+pub fn node_report_name(node: &str) -> String {
+    format!("mcdeploy-node-cache-{}", Sha256Digest::of(node).short(10))
 }
 
 /// Object key of a version's directory: `<model>/<version>/`.

@@ -146,7 +146,8 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// What gateways have applied.
+/// What gateways have applied. Each pod writes its own entry, so there is nobody to sum
+/// them up in conditions: the operator does, in the `ModelDeployment`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RoutingSnapshotStatus {

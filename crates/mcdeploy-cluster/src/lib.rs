@@ -12,6 +12,7 @@
 //! | `pods` | why pods are not ready, in one word of [`mcdeploy_api::Reason`] |
 //! | `next_step` | what to do about a refusal |
 //! | `gateway` | where a member's gateway answers, and which pods it has |
+//! | `logs` | what a Job's pod says while it runs |
 //! | [`lease`] | leader election on `coordination.k8s.io/Lease` |
 //! | `register` | what `mcdeploy clusters add` does |
 
@@ -21,6 +22,7 @@ mod error;
 mod gateway;
 mod kubeconfig;
 pub mod lease;
+mod logs;
 mod next_step;
 mod observe;
 mod pods;

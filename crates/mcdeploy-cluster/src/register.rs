@@ -12,8 +12,8 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use mcdeploy_api::{
-    ClusterAccess, ClusterIngress, ErrorClass, MemberCluster, MemberClusterSpec, ObjectName,
-    Provider, RoutingSnapshot, SecretKeyRef, names,
+    ClusterAccess, ClusterIngress, ErrorClass, ImageRegistry, MemberCluster, MemberClusterSpec,
+    NodeCache, ObjectName, Provider, RoutingSnapshot, SecretKeyRef, names,
 };
 
 use crate::{ClusterClient, ClusterError, Force, token_kubeconfig};
@@ -31,6 +31,10 @@ pub struct MemberRegistration {
     pub jurisdiction: Option<String>,
     /// Name of the `ArtifactStore` that its pods read from.
     pub artifact_store: String,
+    /// The registry that its pods pull from, if it has one of its own.
+    pub image_registry: Option<ImageRegistry>,
+    /// The cache of its nodes, if they have one.
+    pub node_cache: Option<NodeCache>,
     /// `host:port` of the gateway, when its Service's own address does not do.
     pub ingress: Option<String>,
     /// Address of the member's API server as the hub reaches it, when it is not the one
@@ -241,6 +245,8 @@ fn member_cluster(request: &MemberRegistration) -> MemberCluster {
         jurisdiction: request.jurisdiction.clone(),
         access,
         artifact_store_ref: ObjectName::new(&request.artifact_store),
+        image_registry: request.image_registry.clone(),
+        node_cache: request.node_cache.clone(),
         ingress: request
             .ingress
             .clone()

@@ -17,7 +17,7 @@ use mcdeploy_manifests::{
 };
 use mcdeploy_plan::{RevisionRecord, StartTransfer, input_hash};
 
-use crate::{ANNOTATION_INPUT_HASH, ExecError, Executor};
+use crate::{ANNOTATION_INPUT_HASH, ExecError, Executor, images::pull_from};
 
 const MANAGER: &str = names::FIELD_MANAGER_OPERATOR;
 /// Transfers run where tenants cannot read the credentials of their stores.
@@ -31,22 +31,21 @@ impl Executor<'_> {
         replicas: i32,
     ) -> Result<(), ExecError> {
         let client = self.client(cluster)?;
-        let record = self.records.get(revision);
-        let record = record.ok_or_else(|| ExecError::FindRevision {
-            revision: revision.to_owned(),
-        })?;
+        let record = self.record(revision)?;
         let store = self.store_of.get(cluster).map_or("", String::as_str);
         let (access, version) = self.store(store)?;
-        let input = RevisionInput {
-            replicas,
-            ..self.revision_input(revision, record, access.clone())
-        };
+        let registry = self.registry_of.get(cluster);
+        let mut input = self.revision_input(revision, record, access.clone());
+        let cache = self.cache_of.get(cluster);
+        input.replicas = replicas;
+        input.cache = cache.cloned();
+        pull_from(&mut input, registry);
         // An upgrade of mcdeploy restarts no model pod.
         let mut objects = match self.kept.get(revision) {
             Some(kept) => kept.objects(&input),
             None => render_revision(&input),
         };
-        let hash = input_hash(revision, replicas, version);
+        let hash = input_hash(revision, replicas, version, registry, cache);
         for metadata in [
             &mut objects.service.metadata,
             &mut objects.fetch_secret.metadata,
@@ -82,9 +81,18 @@ impl Executor<'_> {
                 version: record.version.clone(),
                 manifest_digest: record.manifest_digest,
                 store,
+                node_cache: None,
             },
+            size_bytes: self.size_of(record),
+            cache: None,
             daemon_image: self.daemon_image.to_owned(),
         }
+    }
+
+    fn size_of(&self, record: &RevisionRecord) -> Option<u64> {
+        let version = self.version;
+        let version = version.filter(|v| v.manifest_digest == record.manifest_digest);
+        version.and_then(|version| u64::try_from(version.size_bytes).ok())
     }
 
     /// The Deployment goes last: while it is there, a later look finds the rest.
@@ -107,52 +115,25 @@ impl Executor<'_> {
         let StartTransfer {
             cluster,
             source,
-            target,
+            targets,
             record,
         } = start;
         let client = self.client(cluster)?;
+        let accesses = targets.iter().map(|name| Ok(self.store(name)?.0.clone()));
         let input = TransferInput {
             namespace: names::SYSTEM_NAMESPACE.to_owned(),
-            name: transfer_name(&record.model, &record.version, target),
+            name: transfer_name(&record.model, &record.version, targets),
             plan: TransferPlan {
                 model: record.model.clone(),
                 version: record.version.clone(),
                 manifest_digest: record.manifest_digest,
                 source: self.store(source)?.0.clone(),
-                target: self.store(target)?.0.clone(),
-                more_targets: vec![],
+                targets: accesses.collect::<Result<_, ExecError>>()?,
             },
             daemon_image: self.daemon_image.to_owned(),
         };
-        let mut objects = render_transfer(&input);
-        client.apply(&objects.secret, MANAGER, Force::Yes).await?;
-        let job = match client.create(&objects.job, MANAGER).await {
-            Ok(job) => job,
-            Err(ClusterError::Conflict {
-                already_exists: true,
-                ..
-            }) => return Ok(()),
-            Err(error) => {
-                let error = ExecError::from(error);
-                if error.was_answered() {
-                    // Nobody reads the credentials, and the next try applies them again.
-                    let any = Delete::default();
-                    client.delete::<Secret>(SYSTEM, &input.name, any).await?;
-                }
-                return Err(error);
-            }
-        };
-        // Should nobody live to delete it, the credentials go with the Job.
-        let uid = job.metadata.uid.unwrap_or_default();
-        objects.secret.metadata.owner_references = Some(vec![OwnerReference {
-            api_version: "batch/v1".to_owned(),
-            kind: "Job".to_owned(),
-            name: input.name,
-            uid,
-            ..OwnerReference::default()
-        }]);
-        client.apply(&objects.secret, MANAGER, Force::Yes).await?;
-        Ok(())
+        let objects = render_transfer(&input);
+        start_job(client, objects.secret, &objects.job).await
     }
 
     /// The Job goes last: while it is there, a later look finds the rest.
@@ -196,19 +177,63 @@ impl Executor<'_> {
         Ok(())
     }
 
-    fn client(&self, cluster: &str) -> Result<&ClusterClient, ExecError> {
+    pub(crate) fn client(&self, cluster: &str) -> Result<&ClusterClient, ExecError> {
         let client = self.members.get(cluster);
         client.ok_or_else(|| ExecError::FindCluster {
             cluster: cluster.to_owned(),
         })
     }
 
-    fn store(&self, name: &str) -> Result<&(StoreAccess, String), ExecError> {
+    pub(crate) fn record(&self, revision: &str) -> Result<&RevisionRecord, ExecError> {
+        let record = self.records.get(revision);
+        record.ok_or_else(|| ExecError::FindRevision {
+            revision: revision.to_owned(),
+        })
+    }
+
+    pub(crate) fn store(&self, name: &str) -> Result<&(StoreAccess, String), ExecError> {
         let store = self.stores.get(name);
         store.ok_or_else(|| ExecError::FindStore {
             store: name.to_owned(),
         })
     }
+}
+
+/// Makes the Job with its Secret. One that is there already goes on.
+pub(crate) async fn start_job(
+    client: &ClusterClient,
+    mut secret: Secret,
+    job: &Job,
+) -> Result<(), ExecError> {
+    client.apply(&secret, MANAGER, Force::Yes).await?;
+    let job = match client.create(job, MANAGER).await {
+        Ok(job) => job,
+        Err(ClusterError::Conflict {
+            already_exists: true,
+            ..
+        }) => return Ok(()),
+        Err(error) => {
+            let error = ExecError::from(error);
+            if error.was_answered() {
+                // Nobody reads the credentials, and the next try applies them again.
+                let name = secret.metadata.name.as_deref().unwrap_or_default();
+                client
+                    .delete::<Secret>(SYSTEM, name, Delete::default())
+                    .await?;
+            }
+            return Err(error);
+        }
+    };
+    // Should nobody live to delete it, the credentials go with the Job.
+    secret.metadata.owner_references = Some(vec![OwnerReference {
+        api_version: "batch/v1".to_owned(),
+        kind: "Job".to_owned(),
+        name: job.metadata.name.unwrap_or_default(),
+        uid: job.metadata.uid.unwrap_or_default(),
+        ..OwnerReference::default()
+    }]);
+    client.apply(&secret, MANAGER, Force::Yes).await?;
+    Ok(())
 }
 
 fn annotate(metadata: &mut ObjectMeta, hash: &str) {

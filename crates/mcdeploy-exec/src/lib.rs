@@ -13,17 +13,20 @@
 mod effects;
 mod error;
 mod hub;
+mod images;
 mod kept;
+mod staging;
 
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use mcdeploy_api::{Sha256Digest, StoreAccess};
+use mcdeploy_api::{ImageRegistry, ModelVersionSpec, NodeCache, Sha256Digest, StoreAccess};
 use mcdeploy_cluster::ClusterClient;
 use mcdeploy_plan::{Action, Plan, RevisionRecord, StartTransfer};
 
 pub use error::ExecError;
+pub use images::Registries;
 pub use kept::{Kept, Recorded};
 
 /// Annotation on every object of a revision: hash of what it was rendered from, see
@@ -43,6 +46,8 @@ pub struct Executor<'a> {
     pub namespace: &'a str,
     /// The deployment as owner of what the hub keeps for it.
     pub owner: OwnerReference,
+    /// The version that the deployment names.
+    pub version: Option<&'a ModelVersionSpec>,
     /// Recorded revisions by id.
     pub records: &'a BTreeMap<String, RevisionRecord>,
     /// What recorded revisions were rendered to.
@@ -52,6 +57,12 @@ pub struct Executor<'a> {
     pub stores: &'a BTreeMap<String, (StoreAccess, String)>,
     /// Store of each member cluster.
     pub store_of: &'a BTreeMap<String, String>,
+    /// Registry of each member cluster that has one.
+    pub registry_of: &'a BTreeMap<String, ImageRegistry>,
+    /// Cache of the nodes of each member cluster that has one.
+    pub cache_of: &'a BTreeMap<String, NodeCache>,
+    /// How to use registries.
+    pub registries: &'a Registries,
     /// Image of `mcdeployd`, by digest, for new pods and Jobs.
     pub daemon_image: &'a str,
 }
@@ -79,8 +90,8 @@ pub struct Done {
     pub revision: Option<String>,
     /// [`Action::upkeep`].
     pub upkeep: Option<String>,
-    /// Store and manifest digest of the copy that a transfer is to make there.
-    pub copy: Option<(String, Sha256Digest)>,
+    /// Store and manifest digest of each copy that a transfer is to make.
+    pub copies: Vec<(String, Sha256Digest)>,
 }
 
 /// One effect that failed.
@@ -95,7 +106,7 @@ pub struct Failed {
 impl Failed {
     /// Whether what the plan has for the same cluster afterwards is left out.
     fn ends_the_cluster(&self) -> bool {
-        self.effect.copy.is_none() || !self.error.was_answered()
+        self.effect.copies.is_empty() || !self.error.was_answered()
     }
 }
 
@@ -123,7 +134,9 @@ impl Executor<'_> {
                     }
                 }
                 Action::StartTransfer(_)
+                | Action::StartImageCopy(_)
                 | Action::DeleteTransfer { .. }
+                | Action::Stage(_)
                 | Action::ApplyRevision { .. }
                 | Action::DeleteRevision { .. }
                 | Action::DeleteSnapshot { .. } => {
@@ -182,7 +195,9 @@ impl Executor<'_> {
             Action::DeleteRollout { name } => self.delete_rollout(name).await,
             Action::DeleteRecord { revision } => self.delete_record(revision).await,
             Action::StartTransfer(start) => self.start_transfer(start).await,
+            Action::StartImageCopy(start) => self.start_image_copy(start).await,
             Action::DeleteTransfer { cluster, name } => self.delete_transfer(cluster, name).await,
+            Action::Stage(stage) => self.stage(stage).await,
             Action::ApplyRevision {
                 cluster,
                 revision,
@@ -198,11 +213,18 @@ impl Executor<'_> {
     }
 }
 
-fn copy_of(action: &Action) -> Option<(String, Sha256Digest)> {
-    let Action::StartTransfer(StartTransfer { target, record, .. }) = action else {
-        return None;
+fn copies_of(action: &Action) -> Vec<(String, Sha256Digest)> {
+    let Action::StartTransfer(StartTransfer {
+        targets, record, ..
+    }) = action
+    else {
+        return vec![];
     };
-    Some((target.clone(), record.manifest_digest))
+    let digest = record.manifest_digest;
+    targets
+        .iter()
+        .map(|store| (store.clone(), digest))
+        .collect()
 }
 
 impl Outcome {
@@ -219,7 +241,9 @@ impl Outcome {
             | Action::CreatePolicy { .. }
             | Action::DeleteRollout { .. }
             | Action::StartTransfer(_)
+            | Action::StartImageCopy(_)
             | Action::DeleteTransfer { .. }
+            | Action::Stage(_)
             | Action::DecideTraffic(_)
             | Action::PublishSnapshot { .. }
             | Action::DeleteSnapshot { .. } => None,
@@ -229,7 +253,7 @@ impl Outcome {
             cluster: action.cluster().map(str::to_owned),
             revision,
             upkeep: action.upkeep(),
-            copy: copy_of(action),
+            copies: copies_of(action),
         };
         match result {
             Ok(()) => {

@@ -252,14 +252,28 @@ mod tests {
         Response::new(axum::body::Body::from_stream(nothing))
     }
 
-    /// Follows a server that answers its n-th list by `lists` and no watch; what was told.
-    async fn told(lists: impl Fn(usize) -> Served + Clone + Send + 'static) -> Vec<usize> {
+    /// A watch of a version that the server has forgotten.
+    fn gone() -> Served {
+        let status = serde_json::json!({
+            "kind": "Status", "status": "Failure", "reason": "Expired", "code": 410,
+            "message": "too old resource version",
+        });
+        let event = serde_json::json!({"type": "ERROR", "object": status});
+        Response::new(format!("{event}\n").into())
+    }
+
+    /// Follows a server that answers its n-th list by `lists`, and every watch by `watch`;
+    /// what was told.
+    async fn told(
+        lists: impl Fn(usize) -> Served + Clone + Send + 'static,
+        watch: fn() -> Served,
+    ) -> Vec<usize> {
         let asked = Arc::new(AtomicUsize::new(0));
         let service = tower::service_fn(move |request: Request<Body>| {
             let (lists, asked) = (lists.clone(), asked.clone());
             async move {
                 if request.uri().query().unwrap_or_default().contains("watch=") {
-                    return Ok::<_, Infallible>(silence());
+                    return Ok::<_, Infallible>(watch());
                 }
                 Ok(lists(asked.fetch_add(1, Ordering::Relaxed)))
             }
@@ -286,15 +300,23 @@ mod tests {
         told
     }
 
-    #[tokio::test]
+    /// Each turn is 50 ms of silence and one or two of pause: eight lists in 400 ms.
+    #[tokio::test(start_paused = true)]
     async fn a_watch_that_went_silent_is_listed_again() {
-        let told = told(|_| list(&["a"])).await;
-        assert!(told.len() >= 3 && told.len() <= 9, "{told:?}");
+        let told = told(|_| list(&["a"]), silence).await;
+        assert_eq!(told, [1; 8]);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_of_a_version_that_is_gone_is_listed_again() {
+        let told = told(|_| list(&["a"]), gone).await;
+        // Only the pauses between two lists take time.
+        assert!(told.len() > 100, "{told:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_empty_list_is_asked_for_again_until_it_is_believed() {
-        let told = told(|n| list(if n < 3 { &[] } else { &["a"] })).await;
+        let told = told(|n| list(if n < 3 { &[] } else { &["a"] }), silence).await;
         assert_eq!(told[..4], [0, 0, 0, 1]);
     }
 }

@@ -2,13 +2,16 @@
 //! would render it otherwise restarts no pod of it.
 
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
-use mcdeploy_api::{ArtifactStoreSpec, Provider};
+use mcdeploy_api::{ArtifactStoreSpec, Provider, names};
 use serde::{Deserialize, Serialize};
 
-use crate::{RevisionInput, RevisionObjects, render_revision, revision::fetch_secret};
+use crate::{
+    RevisionInput, RevisionObjects, node_cache::use_cache, render_revision, revision::fetch_secret,
+};
 
 /// The rendered objects of one revision, without what differs from cluster to cluster:
-/// the number of pods, and the Secret with the credentials of a store.
+/// the number of pods, the Secret with the credentials of a store, the registry that the
+/// server's image is pulled from, and the cache of the nodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeptObjects {
@@ -20,6 +23,9 @@ pub struct KeptObjects {
     ambient: Deployment,
     /// The same in Azure, which wants to be asked.
     ambient_azure: Deployment,
+    /// Their init container knows the cache of a node.
+    #[serde(default)]
+    node_cache: bool,
 }
 
 impl KeptObjects {
@@ -27,6 +33,7 @@ impl KeptObjects {
     pub fn render(input: &RevisionInput) -> Self {
         let with = |provider: Provider, ambient: bool| {
             let mut input = input.clone();
+            input.cache = None;
             input.fetch.store.spec = as_if(&input.fetch.store.spec, provider, ambient);
             let mut objects = render_revision(&input);
             objects.deployment.spec.replicas = None;
@@ -42,6 +49,7 @@ impl KeptObjects {
             plain: deployment,
             ambient: with(Provider::Onprem, true).deployment,
             ambient_azure: with(Provider::Azure, true).deployment,
+            node_cache: true,
         }
     }
 
@@ -55,11 +63,25 @@ impl KeptObjects {
         };
         let mut deployment = kept.clone();
         deployment.spec.replicas = Some(input.replicas);
+        pull_from(&mut deployment, &input.container.image);
+        let cache = input.cache.as_ref().filter(|_| self.node_cache);
+        if cache.is_some() {
+            use_cache(&mut deployment, input);
+        }
         RevisionObjects {
             service: self.service.clone(),
-            fetch_secret: fetch_secret(input),
+            fetch_secret: fetch_secret(input, cache),
             deployment,
         }
+    }
+}
+
+/// The same image by digest, by the name that it has for this cluster.
+fn pull_from(deployment: &mut Deployment, image: &str) {
+    let pod = deployment.spec.template.spec.as_mut();
+    let mut containers = pod.into_iter().flat_map(|pod| &mut pod.containers);
+    if let Some(server) = containers.find(|one| one.name == names::SERVER_CONTAINER) {
+        server.image = Some(image.to_owned());
     }
 }
 

@@ -10,12 +10,14 @@ use k8s_openapi::{
         },
     },
     apimachinery::pkg::{
+        api::resource::Quantity,
         apis::meta::v1::{LabelSelector, ObjectMeta},
         util::intstr::IntOrString,
     },
 };
-use mcdeploy_api::{FetchPlan, names};
+use mcdeploy_api::{FetchPlan, NodeCache, names};
 
+use crate::node_cache::{cache_plan, use_cache};
 use crate::pod::{
     Ambient, Labels, PLAN_DIR, TERMINATION_LOG, container_security, labels, metadata, mount,
     plan_secret, plan_volume, pod_security, small_resources,
@@ -32,6 +34,9 @@ const LEAVE_SECONDS: i64 = 3;
 const GRACE_SECONDS: i64 = 30;
 /// Seconds that a model may take to load, once its bytes are there.
 const START_SECONDS: i32 = 600;
+/// What a version may take beside its files' bytes: its manifest (32 MiB at most), and the
+/// rest of the last block of each of 100,000 files, which is what that manifest has room for.
+const SLACK_BYTES: u64 = 512 * 1024 * 1024;
 /// Seconds without progress after which Kubernetes calls a Deployment failed.
 const PROGRESS_SECONDS: i32 = 900;
 
@@ -54,6 +59,11 @@ pub struct RevisionInput {
     pub replicas: i32,
     /// What the init container fetches, and from where.
     pub fetch: FetchPlan,
+    /// Sum of the sizes of the version's files, in bytes; `None`: not known, as of a
+    /// version that the deployment named once.
+    pub size_bytes: Option<u64>,
+    /// The cache of the cluster's nodes, if there is one.
+    pub cache: Option<NodeCache>,
     /// Image of `mcdeployd`, by digest.
     pub daemon_image: String,
 }
@@ -76,18 +86,22 @@ pub fn render_revision(input: &RevisionInput) -> RevisionObjects {
     let labels = object_labels(input);
     let selector = selector(input);
     let meta = metadata(&input.namespace, &name, &labels);
+    let mut deployment = deployment(input, &name, meta.clone(), &labels, &selector);
+    use_cache(&mut deployment, input);
     RevisionObjects {
-        service: service(meta.clone(), selector.clone()),
-        fetch_secret: fetch_secret(input),
-        deployment: deployment(input, &name, meta, &labels, &selector),
+        service: service(meta, selector),
+        fetch_secret: fetch_secret(input, input.cache.as_ref()),
+        deployment,
     }
 }
 
 /// The fetch plan, with the store's credentials: never kept, always as it is now.
-pub(crate) fn fetch_secret(input: &RevisionInput) -> Secret {
+pub(crate) fn fetch_secret(input: &RevisionInput, cache: Option<&NodeCache>) -> Secret {
     let name = names::revision_object_name(&input.deployment, &input.revision);
     let meta = metadata(&input.namespace, &name, &object_labels(input));
-    plan_secret(meta, FETCH_KEY, &input.fetch)
+    let mut plan = input.fetch.clone();
+    plan.node_cache = cache.map(cache_plan);
+    plan_secret(meta, FETCH_KEY, &plan)
 }
 
 fn object_labels(input: &RevisionInput) -> Labels {
@@ -168,7 +182,11 @@ fn without_identity() -> Labels {
 fn pod(input: &RevisionInput, name: &str, selector: &Labels, ambient: Option<&Ambient>) -> PodSpec {
     let models = Volume {
         name: MODELS.to_owned(),
-        empty_dir: Some(EmptyDirVolumeSource::default()),
+        empty_dir: Some(EmptyDirVolumeSource {
+            // A store that sends without an end fills no node: the pod is evicted.
+            size_limit: input.size_bytes.map(size_limit),
+            ..EmptyDirVolumeSource::default()
+        }),
         ..Volume::default()
     };
     PodSpec {
@@ -189,6 +207,10 @@ fn pod(input: &RevisionInput, name: &str, selector: &Labels, ambient: Option<&Am
         volumes: Some(vec![models, plan_volume(name, FETCH_KEY)]),
         ..PodSpec::default()
     }
+}
+
+fn size_limit(size_bytes: u64) -> Quantity {
+    Quantity(size_bytes.saturating_add(SLACK_BYTES).to_string())
 }
 
 /// The only container that sees the store's credentials.

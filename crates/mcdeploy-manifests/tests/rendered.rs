@@ -4,8 +4,8 @@
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, Secret};
 use mcdeploy_api::{
-    ArtifactStoreSpec, EnvVar, FetchPlan, Provider, S3Location, SecretValues, Sha256Digest,
-    StoreAccess, StoreAuth, StoreLocation, TransferPlan, names,
+    ArtifactStoreSpec, EnvVar, FetchPlan, NodeCache, Provider, S3Location, SecretValues,
+    Sha256Digest, StoreAccess, StoreAuth, StoreLocation, TransferPlan, names,
 };
 use mcdeploy_manifests::{
     KeptObjects, RevisionInput, RevisionObjects, TransferInput, TransferObjects, render_revision,
@@ -63,11 +63,21 @@ fn revision() -> RevisionInput {
             version: "v3".to_owned(),
             manifest_digest: digest,
             store: store("aws"),
+            node_cache: None,
         },
+        size_bytes: Some(1_000_000),
+        cache: None,
         daemon_image: format!(
             "registry.example.com/mcdeployd@{}",
             Sha256Digest::of("daemon")
         ),
+    }
+}
+
+fn with_cache() -> RevisionInput {
+    RevisionInput {
+        cache: Some(NodeCache::of(100 << 30)),
+        ..revision()
     }
 }
 
@@ -81,12 +91,11 @@ fn transfer() -> TransferInput {
         version: "v3".to_owned(),
         manifest_digest: Sha256Digest::of("manifest"),
         source: store("aws"),
-        target: store("gcp"),
-        more_targets: vec![],
+        targets: vec![store("gcp")],
     };
     TransferInput {
         namespace: names::SYSTEM_NAMESPACE.to_owned(),
-        name: transfer_name("digits", "v3", "gcp"),
+        name: transfer_name("digits", "v3", &["gcp".to_owned()]),
         plan,
         daemon_image: format!(
             "registry.example.com/mcdeployd@{}",
@@ -103,6 +112,8 @@ fn a_revision_is_rendered_like_this() {
         service,
     } = render_revision(&revision());
     insta::assert_yaml_snapshot!("revision_deployment", deployment);
+    let cached = render_revision(&with_cache()).deployment;
+    insta::assert_yaml_snapshot!("revision_deployment_with_node_cache", cached);
     insta::assert_yaml_snapshot!("revision_service", service);
     insta::assert_yaml_snapshot!("revision_fetch_secret", fetch_secret);
 }
@@ -137,7 +148,7 @@ fn an_identity_of_a_cloud_is_asked_for_where_a_store_is_used_by_it() {
     let skipped = metadata.annotations.unwrap();
     assert!(skipped.values().all(|name| name == names::SERVER_CONTAINER));
     let mut input = transfer();
-    by_identity(&mut input.plan.target, Provider::Gcp);
+    by_identity(&mut input.plan.targets[0], Provider::Gcp);
     let template = render_transfer(&input).job.spec.unwrap().template;
     let account = template.spec.unwrap().service_account_name;
     assert_eq!(account.as_deref(), Some(names::TRANSFER_SERVICE_ACCOUNT));
@@ -153,9 +164,15 @@ fn what_is_kept_is_what_was_rendered_for_every_kind_of_store() {
     assert!(!text.contains("hunter2"), "no credential is kept");
     let kept: KeptObjects = serde_json::from_str(&text).unwrap();
     for provider in Provider::ALL {
-        for ambient in [None, Some(mcdeploy_api::Empty {})] {
+        for (ambient, cache) in [
+            (None, None),
+            (None, Some(NodeCache::of(5))),
+            (Some(mcdeploy_api::Empty {}), None),
+            (Some(mcdeploy_api::Empty {}), Some(NodeCache::of(5))),
+        ] {
             let mut input = revision();
             input.replicas = 5;
+            input.cache = cache;
             input.fetch.store.spec.provider = provider;
             input.fetch.store.spec.auth.ambient = ambient;
             assert_eq!(kept.objects(&input), render_revision(&input));
@@ -173,6 +190,47 @@ fn a_later_daemon_changes_nothing_of_what_is_kept() {
         render_revision(&revision()).deployment
     );
     assert_eq!(kept.objects(&later), render_revision(&revision()));
+}
+
+#[test]
+fn what_an_older_daemon_rendered_is_not_asked_to_use_a_cache_that_it_does_not_know() {
+    let mut kept = serde_json::to_value(KeptObjects::render(&revision())).unwrap();
+    kept.as_object_mut().unwrap().remove("nodeCache").unwrap();
+    let kept: KeptObjects = serde_json::from_value(kept).unwrap();
+    assert_eq!(kept.objects(&with_cache()), render_revision(&revision()));
+}
+
+#[test]
+fn with_a_cache_the_server_sees_its_own_version_only_and_writes_nothing() {
+    let objects = render_revision(&with_cache());
+    let pod = objects.deployment.spec.template.spec.unwrap();
+    let cached = |container: &Container| {
+        let mounts = container.volume_mounts.clone().unwrap_or_default();
+        let mut mounts = mounts.into_iter();
+        mounts.find(|mount| mount.name == "node-cache").unwrap()
+    };
+    let server = cached(&pod.containers[0]);
+    let slot = with_cache().fetch.manifest_digest.hex();
+    assert_eq!(server.sub_path, Some(slot));
+    assert_eq!(server.read_only, Some(true));
+    assert_eq!(server.mount_path, names::CACHED_DIR);
+    let fetch = cached(&pod.init_containers.unwrap()[0]);
+    assert_eq!((fetch.sub_path, fetch.read_only), (None, Some(false)));
+    let plan: FetchPlan = serde_json::from_slice(&only_value(&objects.fetch_secret)).unwrap();
+    assert_eq!(plan.node_cache.unwrap().quota_bytes, 100 << 30);
+}
+
+#[test]
+fn the_volume_of_a_pod_holds_its_version_and_not_much_more() {
+    let volume = |size_bytes| {
+        let mut input = revision();
+        input.size_bytes = size_bytes;
+        let pod = render_revision(&input).deployment.spec.template.spec;
+        let volume = pod.unwrap().volumes.unwrap().remove(0);
+        volume.empty_dir.unwrap().size_limit
+    };
+    assert_eq!(volume(Some(1 << 30)), Some(quantity("1610612736")));
+    assert_eq!(volume(None), None);
 }
 
 #[test]
@@ -199,7 +257,8 @@ fn all_pods_are_restricted() {
         .template
         .spec
         .unwrap();
-    for pod in [revision, transfer] {
+    let cached = render_revision(&with_cache()).deployment.spec.template.spec;
+    for pod in [revision, transfer, cached.unwrap()] {
         assert_restricted(&pod);
     }
 }
@@ -283,12 +342,13 @@ fn no_credential_stands_anywhere_but_in_the_secret() {
 #[test]
 fn transfer_names_fit_and_differ() {
     let names = [
-        transfer_name("digits", "v3", "gcp"),
-        transfer_name("digits", "v3", "aws"),
-        transfer_name("digits", "v3.1", "gcp"),
-        transfer_name("digits", "v3-1", "gcp"),
-        transfer_name(&"m".repeat(40), &"v".repeat(20), &"s".repeat(63)),
-        transfer_name(&"m".repeat(40), &"v".repeat(20), &"s".repeat(62)),
+        transfer_name("digits", "v3", &["gcp".to_owned()]),
+        transfer_name("digits", "v3", &["aws".to_owned()]),
+        transfer_name("digits", "v3.1", &["gcp".to_owned()]),
+        transfer_name("digits", "v3-1", &["gcp".to_owned()]),
+        transfer_name("digits", "v3", &["aws".to_owned(), "gcp".to_owned()]),
+        transfer_name(&"m".repeat(40), &"v".repeat(20), &["s".repeat(63)]),
+        transfer_name(&"m".repeat(40), &"v".repeat(20), &["s".repeat(62)]),
     ];
     for name in &names {
         assert!(name.len() <= 63, "{name}");

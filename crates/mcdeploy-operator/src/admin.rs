@@ -1,4 +1,4 @@
-//! `/healthz`, `/readyz`, `/metrics`.
+//! `/healthz` and `/metrics`.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -7,43 +7,28 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::{Metrics, text};
-
-struct Admin {
-    registry: Registry,
-    metrics: Metrics,
-}
+use crate::metrics::text;
 
 /// Answers until cancelled.
 pub(crate) async fn serve(
     address: SocketAddr,
     registry: Registry,
-    metrics: Metrics,
     cancel: CancellationToken,
 ) -> io::Result<()> {
     let router = Router::new()
         // The process turns around; leading or not, it is ready to lead.
         .route("/healthz", get(async || "ok"))
-        .route("/readyz", get(ready))
         .route("/metrics", get(show))
-        .with_state(Arc::new(Admin { registry, metrics }));
+        .with_state(Arc::new(registry));
     let listener = TcpListener::bind(address).await?;
     axum::serve(listener, router)
         .with_graceful_shutdown(cancel.cancelled_owned())
         .await
 }
 
-async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
-    if admin.metrics.leading.get() == 1 {
-        "leading"
-    } else {
-        "waiting for the lease"
-    }
-}
-
-async fn show(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+async fn show(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match text(&admin.registry) {
+    match text(&registry) {
         Ok(text) => ([("content-type", kind)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

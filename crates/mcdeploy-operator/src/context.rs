@@ -15,7 +15,14 @@ use mcdeploy_probe::Probe;
 use mcdeploy_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::{members::Members, metrics::Metrics, queue::Queue, stores::Stores};
+use crate::{
+    copies::{Copies, FollowLog},
+    members::Members,
+    metrics::Metrics,
+    queue::Queue,
+    registries::Registries,
+    stores::Stores,
+};
 
 /// How a store is opened; tests put directories in its place.
 pub type OpenStore = Arc<
@@ -36,7 +43,7 @@ pub struct Settings {
     pub identity: String,
     /// Image of `mcdeployd`, by digest, for the pods and Jobs that it makes.
     pub daemon_image: String,
-    /// Where `/healthz`, `/readyz` and `/metrics` are answered; `None`: nowhere.
+    /// Where `/healthz` and `/metrics` are answered; `None`: nowhere.
     pub admin: Option<SocketAddr>,
     /// Waits within a rollout.
     pub timings: Timings,
@@ -46,6 +53,8 @@ pub struct Settings {
     pub pace: Pace,
     /// How stores are opened.
     pub open_store: OpenStore,
+    /// How the logs of transfer Jobs are read.
+    pub follow_log: FollowLog,
 }
 
 impl std::fmt::Debug for Settings {
@@ -107,6 +116,8 @@ pub(crate) struct Context {
     pub(crate) fence: Fence,
     pub(crate) members: Members,
     pub(crate) stores: Stores,
+    pub(crate) registries: Registries,
+    pub(crate) copies: Copies,
     pub(crate) probe: Probe,
     pub(crate) memories: Mutex<HashMap<Key, Memory>>,
     /// Namespaces of known deployments.
@@ -136,6 +147,7 @@ impl Context {
     /// Forgets a deployment that is gone.
     pub(crate) fn forget_deployment(&self, key: &Key) {
         self.memories().remove(key);
+        self.copies.lags(|lags| lags.forget(key));
         self.tell_namespaces();
     }
 

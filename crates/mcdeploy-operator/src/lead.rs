@@ -16,11 +16,13 @@ use crate::{
     admin, artifact_store_controller,
     classified::Classified,
     context::{Context, Queues, Settings},
+    copies::Copies,
     member_cluster_controller,
     members::Members,
     metrics::Metrics,
     model_deployment_controller, model_version_controller,
     queue::Queue,
+    registries::Registries,
     stores::Stores,
     watches,
 };
@@ -63,10 +65,9 @@ pub async fn run(
     let stop_election = CancellationToken::new();
     let election = tokio::spawn(election.run(stop_election.clone()));
     let admin_cancel = cancel.child_token();
-    let shown = metrics.clone();
     let admin = settings
         .admin
-        .map(|address| tokio::spawn(admin::serve(address, registry, shown, admin_cancel)));
+        .map(|address| tokio::spawn(admin::serve(address, registry, admin_cancel)));
     let lead_on = async {
         while let Some(term) = handle.leading().await {
             metrics.leading.set(1);
@@ -143,6 +144,8 @@ async fn lead_with(
         fence,
         members: Members::default(),
         stores: Stores::new(Arc::clone(&settings.open_store)),
+        registries: Registries::default(),
+        copies: Copies::new(),
         probe,
         memories: std::sync::Mutex::new(HashMap::new()),
         namespaces: tokio::sync::watch::Sender::default(),

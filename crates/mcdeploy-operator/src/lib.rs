@@ -9,7 +9,8 @@
 //! | `lead`, `classified` | who leads and drives the controllers; what it asks of their errors |
 //! | `context` | what controllers share; names and settings apart from clients |
 //! | `queue`, `watches` | when to look at what |
-//! | `members`, `stores` | which clusters can be seen; which stores can be used, and what is in them |
+//! | `members`, `stores`, `registries` | which clusters can be seen; which stores and registries can be used, and what is in them |
+//! | `copies` | how far transfers are, by their own word, and for how long copies are wanted |
 //! | `member_cluster_controller` | `MemberCluster`: can it be seen, where is its gateway |
 //! | `artifact_store_controller` | `ArtifactStore`: can it be used |
 //! | `model_version_controller` | `ModelVersion`: which copies are whole |
@@ -24,6 +25,7 @@ mod artifact_store_controller;
 mod classified;
 mod clock;
 mod context;
+mod copies;
 mod lead;
 mod member_cluster_controller;
 mod members;
@@ -31,8 +33,10 @@ mod metrics;
 mod model_deployment_controller;
 mod model_version_controller;
 mod queue;
+mod registries;
 mod stores;
 mod watches;
 
 pub use context::{OpenStore, Pace, Settings, store_opener};
+pub use copies::{FollowLog, log_follower};
 pub use lead::{RunError, lead, run};

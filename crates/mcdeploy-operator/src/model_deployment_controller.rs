@@ -2,12 +2,16 @@
 //! Observe > validate > plan > execute > status; the second and third are
 //! [`mcdeploy_plan`], the fourth is [`mcdeploy_exec`].
 
+mod copies;
+mod images;
 mod observe;
+mod staging;
 mod view;
 mod write;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use mcdeploy_api::{ErrorClass, ModelDeployment, names};
 use mcdeploy_cluster::{ClusterClient, ClusterError, with_next_step};
@@ -18,6 +22,7 @@ use crate::{
     classified::Classified,
     clock,
     context::{Context, Key},
+    registries,
     stores::Loaded,
 };
 
@@ -60,7 +65,10 @@ pub(crate) struct Observed {
     pub(crate) owner: OwnerReference,
     pub(crate) clients: BTreeMap<String, ClusterClient>,
     pub(crate) stores: Loaded,
+    pub(crate) registries: registries::Loaded,
     pub(crate) kept: Kept,
+    /// When the newest rollout was asked for.
+    pub(crate) asked: Option<Timestamp>,
 }
 
 pub(crate) async fn reconcile(ctx: &Arc<Context>, key: &Key) -> Result<Option<Duration>, Error> {
@@ -75,6 +83,7 @@ pub(crate) async fn reconcile(ctx: &Arc<Context>, key: &Key) -> Result<Option<Du
     };
     let world = &observed.world;
     let plan = plan(world);
+    copies::measure(ctx, key, world, &plan, observed.asked);
     let outcome = execute(ctx, &observed, key, &plan).await;
     remember(ctx, key, world, &plan, &outcome);
     report(ctx, key, &plan, &outcome);
@@ -114,7 +123,9 @@ async fn execute(ctx: &Context, observed: &Observed, key: &Key, plan: &Plan) -> 
         owner,
         clients,
         stores,
+        registries,
         kept,
+        asked: _,
     } = observed;
     if plan.actions.is_empty() {
         return Outcome::default();
@@ -123,6 +134,10 @@ async fn execute(ctx: &Context, observed: &Observed, key: &Key, plan: &Plan) -> 
     records.extend(plan.target.clone());
     let store_of = world.members.iter();
     let store_of = store_of.map(|(name, member)| (name.clone(), member.store.clone()));
+    let registry_of = world.members.iter();
+    let registry_of = registry_of.filter_map(|(n, m)| Some((n.clone(), m.registry.clone()?)));
+    let cache_of = world.members.iter();
+    let cache_of = cache_of.filter_map(|(n, m)| Some((n.clone(), m.cache.clone()?)));
     let (namespace, name) = key;
     let executor = Executor {
         hub: &ctx.hub,
@@ -130,10 +145,14 @@ async fn execute(ctx: &Context, observed: &Observed, key: &Key, plan: &Plan) -> 
         deployment: name,
         namespace,
         owner: owner.clone(),
+        version: world.model_version.as_ref(),
         records: &records,
         kept,
         stores: &stores.access,
         store_of: &store_of.collect(),
+        registry_of: &registry_of.collect(),
+        cache_of: &cache_of.collect(),
+        registries: &registries.access,
         daemon_image: &ctx.settings.daemon_image,
     };
     Box::pin(executor.execute(plan)).await
@@ -195,7 +214,7 @@ fn remember(ctx: &Context, key: &Key, world: &World, plan: &Plan, outcome: &Outc
         if let (Some(cluster), Some(revision)) = (&done.cluster, &done.revision) {
             memory.refused(cluster, revision, None);
         }
-        if let Some((store, digest)) = &done.copy {
+        for (store, digest) in &done.copies {
             memory.copy_begun(store, *digest);
         }
     }
@@ -207,7 +226,7 @@ fn remember(ctx: &Context, key: &Key, world: &World, plan: &Plan, outcome: &Outc
             let why = with_next_step(&failed.error.to_string());
             memory.refused(cluster, revision, Some(why));
         }
-        if let (true, Some((store, digest))) = (refused, &effect.copy) {
+        for (store, digest) in effect.copies.iter().filter(|_| refused) {
             let why = with_next_step(&failed.error.to_string());
             memory.copy_refused(store, *digest, why, clock::now());
         }

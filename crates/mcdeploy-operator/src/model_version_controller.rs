@@ -1,13 +1,20 @@
-//! `ModelVersion`: which copies are whole. Observe > status.
+//! `ModelVersion`: which copies are whole, and how far others are. Observe > status.
+//!
+//! **Invariant:** one `ModelVersion` is written at most once a second, and only on change.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
-use mcdeploy_api::{ErrorClass, ModelVersion, Reason, ReplicaState, names};
+use mcdeploy_api::{CopyProgress, ErrorClass, ModelVersion, Reason, ReplicaState, names};
 use mcdeploy_cluster::ClusterError;
 use mcdeploy_plan::{ReplicaFacts, ReplicaWanted, version_status};
 
-use crate::{classified::Classified, clock, context::Context, stores};
+use crate::{
+    classified::Classified,
+    clock,
+    context::{Context, Key},
+    stores,
+};
 
 /// A look at a copy is good for this long, here.
 const MAX_AGE: Duration = Duration::from_secs(20);
@@ -29,23 +36,26 @@ impl Classified for Error {
     }
 }
 
-pub(crate) async fn reconcile(
-    ctx: &Context,
-    (namespace, name): &(String, String),
-) -> Result<Option<Duration>, Error> {
+pub(crate) async fn reconcile(ctx: &Context, key: &Key) -> Result<Option<Duration>, Error> {
+    if let Some(rest) = ctx.copies.rest(key) {
+        return Ok(Some(rest));
+    }
+    let (namespace, name) = key;
     let hub = &ctx.hub;
     let Some(version) = hub.get::<ModelVersion>(Some(namespace), name).await? else {
         return Ok(None);
     };
-    let looked = observe(ctx, &version).await?;
+    let copying = ctx.copies.of(version.spec.manifest_digest);
+    let looked = observe(ctx, &version, &copying).await?;
     let before = version.status.clone().unwrap_or_default();
     let generation = version.metadata.generation.unwrap_or_default();
     let origin = &version.spec.store_ref.name;
-    let status = version_status(&before, generation, origin, &looked, clock::now());
+    let status = version_status(&before, generation, origin, &looked, &copying, clock::now());
     if status != before {
         let manager = names::FIELD_MANAGER_OPERATOR;
         hub.patch_status::<ModelVersion>(Some(namespace), name, &status, manager, None)
             .await?;
+        ctx.copies.wrote(key);
     }
     let whole = looked
         .iter()
@@ -57,6 +67,7 @@ pub(crate) async fn reconcile(
 async fn observe(
     ctx: &Context,
     version: &ModelVersion,
+    copying: &BTreeMap<String, CopyProgress>,
 ) -> Result<Vec<(String, ReplicaFacts)>, Error> {
     let loaded = stores::load(&ctx.hub, &ctx.settings.namespace).await?;
     let spec = &version.spec;
@@ -64,6 +75,7 @@ async fn observe(
     let status = version.status.clone().unwrap_or_default();
     let mut names: Vec<String> = status.stores.into_iter().map(|entry| entry.store).collect();
     names.push(origin.clone());
+    names.extend(copying.keys().cloned());
     let known = loaded.facts.keys().filter(|name| {
         let last = ctx.stores.last(name, spec.manifest_digest);
         last.is_some_and(|facts| facts.state != ReplicaState::Missing)

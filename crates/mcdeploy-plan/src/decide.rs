@@ -8,7 +8,8 @@ use mcdeploy_api::{
 };
 
 use crate::{
-    Invalid, RevisionRecord, World, history, retire, rollout, traffic,
+    Invalid, RevisionRecord, Stage, StartImageCopy, World, history, replication, retire, rollout,
+    staging, traffic,
     validate::{Valid, validate},
 };
 
@@ -106,8 +107,10 @@ pub enum Action {
         /// Id of the revision.
         revision: String,
     },
-    /// Start a Job that copies the target's version between two stores.
+    /// Start a Job that copies the target's version from one store to others.
     StartTransfer(StartTransfer),
+    /// Start a Job that copies an image to a registry.
+    StartImageCopy(StartImageCopy),
     /// Remove a Job that ended, with its credentials.
     DeleteTransfer {
         /// Member cluster that it ran in.
@@ -115,6 +118,8 @@ pub enum Action {
         /// Its name.
         name: String,
     },
+    /// Tell the nodes of a cluster which versions their caches are to hold.
+    Stage(Stage),
     /// Apply Secret, Deployment and Service of a revision.
     ApplyRevision {
         /// Member cluster.
@@ -160,6 +165,8 @@ impl Action {
             | Self::DeleteRecord { .. }
             | Self::DecideTraffic(_) => None,
             Self::StartTransfer(StartTransfer { cluster, .. })
+            | Self::StartImageCopy(StartImageCopy { cluster, .. })
+            | Self::Stage(Stage { cluster, .. })
             | Self::DeleteTransfer { cluster, .. }
             | Self::ApplyRevision { cluster, .. }
             | Self::DeleteRevision { cluster, .. }
@@ -168,7 +175,7 @@ impl Action {
         }
     }
 
-    /// For what only removes something old: words for it, the same ones each time.
+    /// For what only removes something old, or only saves time: words for it, the same ones each time.
     /// Nothing waits for upkeep, so one that is refused must not hold anything up.
     pub fn upkeep(&self) -> Option<String> {
         let label = self.label();
@@ -179,7 +186,9 @@ impl Action {
             Self::DeleteRevision { cluster, revision } => {
                 Some(format!("{label} {revision} in {cluster}"))
             }
-            Self::DeleteSnapshot { cluster } => Some(format!("{label} in {cluster}")),
+            Self::Stage(Stage { cluster, .. }) | Self::DeleteSnapshot { cluster } => {
+                Some(format!("{label} in {cluster}"))
+            }
             Self::HoldDeployment
             | Self::ReleaseDeployment
             | Self::RecordRevision { .. }
@@ -187,6 +196,7 @@ impl Action {
             | Self::CreatePolicy { .. }
             | Self::DecideTraffic(_)
             | Self::StartTransfer(_)
+            | Self::StartImageCopy(_)
             | Self::ApplyRevision { .. }
             | Self::PublishSnapshot { .. } => None,
         }
@@ -203,7 +213,9 @@ impl Action {
             Self::DeleteRollout { .. } => "delete_rollout",
             Self::DeleteRecord { .. } => "delete_record",
             Self::StartTransfer(_) => "start_transfer",
+            Self::StartImageCopy(_) => "start_image_copy",
             Self::DeleteTransfer { .. } => "delete_transfer",
+            Self::Stage(_) => "stage",
             Self::ApplyRevision { .. } => "apply_revision",
             Self::DeleteRevision { .. } => "delete_revision",
             Self::DecideTraffic(_) => "decide_traffic",
@@ -213,15 +225,15 @@ impl Action {
     }
 }
 
-/// One copy to be made.
+/// Copies of one version to be made by one Job, which reads the source once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StartTransfer {
     /// Member cluster beside the source: the Job runs there.
     pub cluster: String,
     /// Store with a verified copy.
     pub source: String,
-    /// Store that lacks it.
-    pub target: String,
+    /// Stores that lack it, sorted.
+    pub targets: Vec<String>,
     /// Names the version and its digest.
     pub record: RevisionRecord,
 }
@@ -308,6 +320,7 @@ fn invalid_plan(world: &World, invalid: Invalid) -> Plan {
 fn rollout_plan(world: &World, valid: Valid) -> Plan {
     let mut actions = records(world, &valid);
     actions.extend(history::forget(world, &valid));
+    actions.extend(staging::actions(world, &valid));
     let judged = rollout::judge_all(world, &valid);
     let joining = rollout::judge_joining(world, &valid);
     let mut raises = Vec::new();
@@ -330,9 +343,14 @@ fn rollout_plan(world: &World, valid: Valid) -> Plan {
     let (steps, joining) = (take(judged), take(joining));
     for name in &valid.placed {
         if let Some(member) = world.members.get(name) {
-            actions.extend(rollout::keep(world, &valid, name, member));
+            for action in rollout::keep(world, &valid, name, member) {
+                if !actions.contains(&action) {
+                    actions.push(action);
+                }
+            }
         }
     }
+    let mut actions = replication::read_once(actions);
     let traffic = traffic::decide(world, &valid, &raises);
     actions.extend(traffic.actions);
     let mut waiting = waiting(steps.iter().chain(&joining));

@@ -13,7 +13,11 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod decide;
+mod eviction;
+pub mod gc;
 mod history;
+mod images;
+mod lag;
 mod leave;
 mod memory;
 mod placement;
@@ -21,6 +25,7 @@ mod replication;
 mod retire;
 mod revision;
 mod rollout;
+mod staging;
 mod status;
 mod traffic;
 pub mod transfer;
@@ -29,15 +34,19 @@ mod version;
 mod world;
 
 pub use decide::{Action, DecideTraffic, Plan, StartTransfer, Step, Waiting, plan};
+pub use eviction::{CachedFacts, Room, evictions};
+pub use images::{ImageWanted, StartImageCopy, images_wanted};
+pub use lag::{Lag, Lags, SLO_SECONDS, copies_lacking};
 pub use memory::Memory;
 pub use placement::{placed, waves};
 pub use revision::{RevisionRecord, input_hash};
 pub use rollout::{ProbeWanted, ReplicaWanted, probes_wanted, replicas_wanted};
+pub use staging::{Stage, StageVersion, StagingFacts, staging_owner};
 pub use status::{Statuses, status};
 pub use validate::{Invalid, last_complete_revision};
 pub use version::version_status;
 pub use world::{
-    DeploymentFacts, MemberFacts, MemberView, ObjectFacts, PolicyFacts, ProbeFacts, Problem,
-    RefusedFacts, ReplicaFacts, RolloutFacts, Sight, SnapshotFacts, StoreFacts, Timings,
-    TransferFacts, TransferState, World,
+    DeploymentFacts, ImageCopyFacts, ImageState, MemberFacts, MemberView, ObjectFacts, PolicyFacts,
+    ProbeFacts, Problem, RefusedFacts, ReplicaFacts, RolloutFacts, Sight, SnapshotFacts,
+    StoreFacts, Timings, TransferFacts, TransferState, World,
 };

@@ -56,6 +56,7 @@ struct Since {
     applied: Option<((Epoch, String), Timestamp)>,
     running: Option<((String, Reason, String), Timestamp)>,
     refused: Option<(String, String)>,
+    staging: Option<(String, Timestamp)>,
 }
 
 impl Memory {
@@ -86,6 +87,7 @@ impl Memory {
             member.applied_since = since.applied.as_ref().map(|(_, at)| *at);
             member.running_since = since.running.as_ref().map(|(_, at)| *at);
             member.refused.clone_from(&since.refused);
+            member.staging_since.clone_from(&since.staging);
         }
     }
 
@@ -103,6 +105,13 @@ impl Memory {
                     false
                 }
             };
+            // It lasts beyond the waiting: that does not begin again.
+            let before = since.staging.take().filter(|(revision, _)| {
+                *revision == step.revision && step.state != RolloutStepState::Done
+            });
+            let begins = step.reason == Reason::Staging;
+            let begun = begins.then(|| (step.revision.clone(), now));
+            since.staging = before.or(begun);
             let key = under_way.then(|| step.revision.clone());
             since.running = key.map(|revision| {
                 let key = (revision, step.reason, step.message.clone());

@@ -4,7 +4,7 @@ use mcdeploy_api::{Reason, ReplicaState, Sha256Digest};
 
 use crate::{Action, StartTransfer, TransferFacts, TransferState, World, validate::Goal};
 
-/// The copy in one cluster's store.
+/// The copy in one cluster's store, or of an image in its registry.
 pub(crate) enum Artifact {
     /// Whole and equal to the manifest.
     Verified,
@@ -22,7 +22,8 @@ pub(crate) fn artifact(world: &World, goal: Goal<'_>, store: &str) -> (Artifact,
     };
     match replica.state {
         ReplicaState::Verified => {
-            let ended = jobs(world, store, goal.digest()).filter(|(_, job)| ended(job));
+            let ended = jobs(world, store, goal.digest())
+                .filter(|(_, job)| ended(job) && !is_missed(world, job));
             (Artifact::Verified, ended.map(delete).collect())
         }
         ReplicaState::ChecksumMismatch => {
@@ -53,6 +54,7 @@ fn missing(world: &World, goal: Goal<'_>, store: &str) -> (Artifact, Vec<Action>
                 (at, coming(message))
             }
             TransferState::Failed { at, message } => {
+                let message = about(store, message);
                 let message = format!("transfer {} in {cluster}: {message}", job.name);
                 (at, Artifact::Stopped(Reason::TransferFailed, message))
             }
@@ -77,7 +79,7 @@ fn missing(world: &World, goal: Goal<'_>, store: &str) -> (Artifact, Vec<Action>
             let start = StartTransfer {
                 cluster,
                 source,
-                target: store.to_owned(),
+                targets: vec![store.to_owned()],
                 record: goal.record.clone(),
             };
             (verdict, vec![Action::StartTransfer(start)])
@@ -132,9 +134,62 @@ fn jobs<'a>(
 ) -> impl Iterator<Item = (&'a String, &'a TransferFacts)> {
     world.members.iter().flat_map(move |(cluster, member)| {
         let jobs = member.seen().into_iter().flat_map(|view| &view.transfers);
-        jobs.filter(move |job| job.target == store && job.digest == digest)
+        jobs.filter(move |job| job.digest == digest && job.targets.iter().any(|t| t == store))
             .map(move |job| (cluster, job))
     })
+}
+
+/// What a Job's last words say about one of its targets; all of them where none is named.
+fn about<'m>(store: &str, message: &'m str) -> &'m str {
+    let mut lines = message.lines();
+    let own = lines.find_map(|line| line.strip_prefix(store)?.strip_prefix(": "));
+    own.unwrap_or(message)
+}
+
+/// Whether another target of the Job still wants what it says.
+fn is_missed(world: &World, job: &TransferFacts) -> bool {
+    job.targets.iter().any(|store| {
+        let replica = world.replicas.get(&(store.clone(), job.digest));
+        replica.is_some_and(|replica| match replica.state {
+            ReplicaState::Missing | ReplicaState::Copying => true,
+            ReplicaState::Verified | ReplicaState::ChecksumMismatch | ReplicaState::Unknown => {
+                false
+            }
+        })
+    })
+}
+
+/// Makes one Job of those that would read the same source in the same place: it is read
+/// once, however many targets there are.
+pub(crate) fn read_once(actions: Vec<Action>) -> Vec<Action> {
+    let mut merged: Vec<Action> = Vec::with_capacity(actions.len());
+    for action in actions {
+        let Action::StartTransfer(start) = &action else {
+            merged.push(action);
+            continue;
+        };
+        let same = merged.iter_mut().find_map(|earlier| {
+            let Action::StartTransfer(earlier) = earlier else {
+                return None;
+            };
+            reads_the_same(earlier, start).then_some(earlier)
+        });
+        match same {
+            Some(earlier) => {
+                earlier.targets.extend(start.targets.iter().cloned());
+                earlier.targets.sort();
+                earlier.targets.dedup();
+            }
+            None => merged.push(action),
+        }
+    }
+    merged
+}
+
+fn reads_the_same(a: &StartTransfer, b: &StartTransfer) -> bool {
+    a.cluster == b.cluster
+        && a.source == b.source
+        && a.record.manifest_digest == b.record.manifest_digest
 }
 
 fn ended(job: &TransferFacts) -> bool {

@@ -6,7 +6,7 @@ use mcdeploy_api::{
     set_condition,
 };
 
-use crate::{Action, MemberFacts, MemberView, Plan, Sight, Waiting, World, placement};
+use crate::{Action, MemberFacts, MemberView, Plan, Sight, Waiting, World, placement, staging};
 
 /// Gateways forget the model first, then its objects go. The finalizer is taken off once
 /// a look found nothing left.
@@ -45,6 +45,9 @@ fn removals(cluster: &str, view: &MemberView) -> Vec<Action> {
     let cluster = cluster.to_owned();
     if view.snapshot.is_some() {
         return vec![Action::DeleteSnapshot { cluster }];
+    }
+    if view.revisions.is_empty() {
+        return staging::release(&cluster, view).into_iter().collect();
     }
     let revisions = view.revisions.keys();
     let remove = |revision: &String| Action::DeleteRevision {

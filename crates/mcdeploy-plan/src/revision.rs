@@ -1,7 +1,8 @@
 //! Revisions: what the user gave, by hash.
 
 use mcdeploy_api::{
-    Container, ModelDeploymentSpec, ModelVersionSpec, Sha256Digest, names::revision_id,
+    Container, ImageRegistry, ModelDeploymentSpec, ModelVersionSpec, NodeCache, Sha256Digest,
+    names::revision_id,
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,9 +44,23 @@ impl RevisionRecord {
 /// Hash of all that goes into the objects of a revision in one cluster. It is written
 /// on them, so that a later look tells whether they are as wanted. `store_version` is
 /// [`StoreFacts::usable`](crate::StoreFacts::usable). The daemon's own version is left
-/// out: an upgrade of mcdeploy restarts no model pod.
-pub fn input_hash(revision: &str, replicas: i32, store_version: &str) -> String {
-    Sha256Digest::of(format!("{revision}/{replicas}/{store_version}")).short(16)
+/// out: an upgrade of mcdeploy restarts no model pod. Of `registry` only the name goes
+/// into pods, of `cache` only the claim; its size goes into the Secret beside them.
+pub fn input_hash(
+    revision: &str,
+    replicas: i32,
+    store_version: &str,
+    registry: Option<&ImageRegistry>,
+    cache: Option<&NodeCache>,
+) -> String {
+    let mut input = format!("{revision}/{replicas}/{store_version}");
+    if let Some(registry) = registry {
+        input = format!("{input}/{}", registry.prefix);
+    }
+    if let Some(cache) = cache {
+        input = format!("{input}/cache/{}/{}", cache.claim_name, cache.size_bytes);
+    }
+    Sha256Digest::of(input).short(16)
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! How far each cluster is, and what it needs next.
 
-use mcdeploy_api::{Reason, RolloutStepState, Sha256Digest};
+use mcdeploy_api::{Reason, RolloutStep, RolloutStepState, Sha256Digest};
 
 use crate::{
-    Action, MemberFacts, MemberView, Sight, Step, World,
+    Action, MemberFacts, MemberView, Sight, Step, World, images,
     replication::{self, Artifact},
     revision::input_hash,
-    traffic,
+    staging, traffic,
     validate::{Goal, Valid, validate},
 };
 
@@ -148,7 +148,8 @@ fn already_serving(
     view: &MemberView,
     judged: &mut Judged,
 ) {
-    if view.applied() {
+    let is_settled = view.refusal().is_none() && was_done(world, goal, &judged.step.cluster);
+    if view.applied() || is_settled {
         let message = format!("{} takes this region's traffic", goal.record.version);
         judged.set(RolloutStepState::Done, Reason::Serving, message);
     } else {
@@ -162,17 +163,32 @@ fn already_serving(
     };
     let (artifact, actions) = replication::artifact(world, goal, &member.store);
     judged.actions.extend(actions);
+    let (image, actions) = images::image(world, goal.record, &judged.step.cluster, member);
+    judged.actions.extend(actions);
     let replicas = world.deployment.spec.replicas;
-    let wanted = input_hash(goal.revision, replicas, version);
+    let wanted = wanted_hash(member, goal.revision, replicas, version);
     let have = view.revisions.get(goal.revision);
     let differs = have.is_none_or(|have| have.input_hash.as_ref() != Some(&wanted));
-    if differs && matches!(artifact, Artifact::Verified) {
+    let whole = matches!((artifact, image), (Artifact::Verified, Artifact::Verified));
+    if differs && whole {
         judged.actions.push(Action::ApplyRevision {
             cluster: judged.step.cluster.clone(),
             revision: goal.revision.to_owned(),
             replicas,
         });
     }
+}
+
+/// Whether the present rollout has this cluster behind it: a later snapshot that only tidies
+/// up takes nothing of that back while gateways take it over.
+fn was_done(world: &World, goal: Goal<'_>, cluster: &str) -> bool {
+    let is_done =
+        |step: &RolloutStep| step.cluster == cluster && step.state == RolloutStepState::Done;
+    world.rollouts.iter().any(|rollout| {
+        rollout.spec.deployment_generation == world.deployment.generation
+            && rollout.spec.to_revision == goal.revision
+            && rollout.status.steps.iter().any(is_done)
+    })
 }
 
 /// The target does not take traffic yet: artifact, objects, pods, gateway, probe.
@@ -191,21 +207,29 @@ fn bring_up(
     };
     let (artifact, actions) = replication::artifact(world, goal, &member.store);
     judged.actions.extend(actions);
+    let (image, actions) = images::image(world, goal.record, name, member);
+    judged.actions.extend(actions);
     if !open {
         // Bytes may travel ahead of their wave; pods and traffic may not.
         let message = "an earlier wave is not finished";
         return judged.set(RolloutStepState::Waiting, Reason::WaitingForWave, message);
     }
-    match artifact {
-        Artifact::Verified => {}
-        Artifact::Coming(reason, message) => return judged.running(reason, message),
-        Artifact::Stopped(reason, message) => return judged.blocked(reason, message),
+    for needed in [artifact, image] {
+        match needed {
+            Artifact::Verified => {}
+            Artifact::Coming(reason, message) => return judged.running(reason, message),
+            Artifact::Stopped(reason, message) => return judged.blocked(reason, message),
+        }
     }
     let replicas = world.deployment.spec.replicas;
-    let wanted = input_hash(goal.revision, replicas, version);
+    let wanted = wanted_hash(member, goal.revision, replicas, version);
     let have = view.revisions.get(goal.revision);
     let have = have.filter(|have| have.input_hash.as_ref() == Some(&wanted));
     let Some(have) = have else {
+        let starts = !view.revisions.contains_key(goal.revision);
+        if let Some(message) = staging::waits(world, goal, name, member, view).filter(|_| starts) {
+            return judged.running(Reason::Staging, message);
+        }
         judged.actions.push(Action::ApplyRevision {
             cluster: name.to_owned(),
             revision: goal.revision.to_owned(),
@@ -276,6 +300,11 @@ fn store_version<'a>(world: &'a World, member: &MemberFacts) -> Option<&'a str> 
     usable_store(world, member).ok()
 }
 
+fn wanted_hash(member: &MemberFacts, revision: &str, replicas: i32, store: &str) -> String {
+    let (registry, cache) = (member.registry.as_ref(), member.cache.as_ref());
+    input_hash(revision, replicas, store, registry, cache)
+}
+
 /// The version of a member's store, or why it cannot be used.
 pub(crate) fn usable_store<'a>(
     world: &'a World,
@@ -300,7 +329,7 @@ pub(crate) fn usable_store<'a>(
 }
 
 /// A deployment that is deleted, or wrong, is not brought anywhere.
-fn acted_on(world: &World) -> Option<Valid> {
+pub(crate) fn acted_on(world: &World) -> Option<Valid> {
     validate(world).ok().filter(|_| !world.deployment.deleting)
 }
 
@@ -355,24 +384,26 @@ pub fn probes_wanted(world: &World) -> Vec<ProbeWanted> {
 }
 
 /// Puts back objects of a revision that serves and is not the target here: somebody
-/// deleted them, or the store's credentials are new.
-pub(crate) fn keep(
-    world: &World,
-    valid: &Valid,
-    name: &str,
-    member: &MemberFacts,
-) -> Option<Action> {
-    let (revision, record) = kept_revision(world, valid, name, member)?;
+/// deleted them, the store's credentials are new, or pods are to pull from elsewhere.
+pub(crate) fn keep(world: &World, valid: &Valid, name: &str, member: &MemberFacts) -> Vec<Action> {
+    let Some((revision, record)) = kept_revision(world, valid, name, member) else {
+        return vec![];
+    };
     let copy = (member.store.clone(), record.manifest_digest);
-    let verified = world.replicas.get(&copy)?.state == mcdeploy_api::ReplicaState::Verified;
-    verified.then(|| Action::ApplyRevision {
-        cluster: name.to_owned(),
-        replicas: kept_replicas(world, name, member, &revision),
-        revision,
-    })
+    let copy = world.replicas.get(&copy);
+    let verified = copy.is_some_and(|c| c.state == mcdeploy_api::ReplicaState::Verified);
+    let (image, mut actions) = images::image(world, record, name, member);
+    if verified && matches!(image, Artifact::Verified) {
+        actions.push(Action::ApplyRevision {
+            cluster: name.to_owned(),
+            replicas: kept_replicas(world, name, member, &revision),
+            revision,
+        });
+    }
+    actions
 }
 
-fn kept_revision<'a>(
+pub(crate) fn kept_revision<'a>(
     world: &'a World,
     valid: &Valid,
     name: &str,
@@ -386,7 +417,7 @@ fn kept_revision<'a>(
     }
     let record = world.records.get(&revision)?;
     let replicas = kept_replicas(world, name, member, &revision);
-    let wanted = input_hash(&revision, replicas, version);
+    let wanted = wanted_hash(member, &revision, replicas, version);
     let have = view.revisions.get(&revision);
     let same = have.is_some_and(|have| have.input_hash.as_ref() == Some(&wanted));
     (!same).then_some((revision, record))

@@ -13,12 +13,14 @@
 //! | `bill` | what a list of transfers costs, tier by tier |
 //! | `arborescence` | cheapest tree from a root (Chu-Liu/Edmonds) |
 //! | `plan` | residency, limits, the graph, budget |
+//! | `so_far` | what a transfer under way has cost until now |
 
 mod arborescence;
 mod bill;
 mod money;
 mod plan;
 mod prices;
+mod so_far;
 #[cfg(test)]
 mod tests;
 
@@ -28,3 +30,4 @@ pub use plan::{Hop, HopRole, Refusal, Request, Site, Tree, plan};
 pub use prices::{
     Area, Charge, Limit, Location, PriceBook, PriceBookError, PriceEntry, RegionEntry,
 };
+pub use so_far::Share;

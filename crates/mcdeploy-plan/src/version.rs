@@ -1,30 +1,45 @@
 //! Status of a `ModelVersion`.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use mcdeploy_api::{
-    ConditionStatus, ConditionType, ModelVersionStatus, Reason, ReplicaState, StoreReplicaStatus,
-    set_condition,
+    ConditionStatus, ConditionType, CopyProgress, ModelVersionStatus, Reason, ReplicaState,
+    StoreReplicaStatus, set_condition,
 };
 
 use crate::ReplicaFacts;
 
 /// The status of a version after looking at some of its copies. `looked` has one entry
-/// per store, in any order; stores that were not looked at keep their entry.
+/// per store, in any order; stores that were not looked at keep their entry. `copying` says
+/// of which stores a transfer is under way; what it has brought is not looked for.
 pub fn version_status(
     before: &ModelVersionStatus,
     generation: i64,
     origin: &str,
     looked: &[(String, ReplicaFacts)],
+    copying: &BTreeMap<String, CopyProgress>,
     now: Timestamp,
 ) -> ModelVersionStatus {
     let mut status = before.clone();
     status.observed_generation = Some(generation);
     for (store, facts) in looked {
+        let lacks = match facts.state {
+            ReplicaState::Missing | ReplicaState::Copying => true,
+            ReplicaState::Verified | ReplicaState::ChecksumMismatch | ReplicaState::Unknown => {
+                false
+            }
+        };
+        let progress = copying.get(store).filter(|_| lacks).cloned();
         let entry = StoreReplicaStatus {
             store: store.clone(),
-            state: facts.state,
+            state: match progress {
+                Some(_) => ReplicaState::Copying,
+                None => facts.state,
+            },
             verified_bytes: facts.verified_bytes,
             message: facts.message.clone(),
+            progress,
         };
         match status.stores.iter_mut().find(|e| e.store == *store) {
             Some(old) => *old = entry,
@@ -95,5 +110,59 @@ fn replication(status: &ModelVersionStatus) -> (ConditionStatus, Reason, String)
     } else {
         let message = format!("verified in {}", named(&[ReplicaState::Verified]));
         (ConditionStatus::True, Reason::AsDesired, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(state: ReplicaState) -> ReplicaFacts {
+        ReplicaFacts {
+            state,
+            verified_bytes: 0,
+            reason: Reason::AsDesired,
+            message: String::new(),
+        }
+    }
+
+    #[test]
+    fn progress_is_shown_while_the_copy_lacks_something_and_gone_afterwards() {
+        let progress = CopyProgress {
+            copied_bytes: 5,
+            total_bytes: 10,
+            ..CopyProgress::default()
+        };
+        let copying = BTreeMap::from([("gcp".to_owned(), progress.clone())]);
+        let look = |before: &ModelVersionStatus, state, copying: &BTreeMap<_, _>| {
+            let looked = [
+                ("aws".to_owned(), facts(ReplicaState::Verified)),
+                ("gcp".to_owned(), facts(state)),
+            ];
+            version_status(before, 1, "aws", &looked, copying, Timestamp::UNIX_EPOCH)
+        };
+        let begun = look(
+            &ModelVersionStatus::default(),
+            ReplicaState::Missing,
+            &copying,
+        );
+        assert_eq!(begun.stores[1].state, ReplicaState::Copying);
+        assert_eq!(begun.stores[1].progress, Some(progress));
+        assert_eq!(begun.stores[0].progress, None);
+        let condition = begun
+            .conditions
+            .iter()
+            .find(|c| c.type_ == "Replicated")
+            .unwrap();
+        assert_eq!(
+            (condition.status.as_str(), condition.message.as_str()),
+            ("False", "not in gcp")
+        );
+        // The last word of a Job comes before or after the copy is seen whole.
+        let done = look(&begun, ReplicaState::Verified, &copying);
+        assert_eq!(done.stores[1].progress, None);
+        let lost = look(&begun, ReplicaState::Missing, &BTreeMap::new());
+        assert_eq!(lost.stores[1].state, ReplicaState::Missing);
+        assert_eq!(lost.stores[1].progress, None);
     }
 }

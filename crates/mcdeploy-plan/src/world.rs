@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use mcdeploy_api::{
-    AppliedEpoch, ModelDeploymentSpec, ModelDeploymentStatus, ModelRolloutSpec, ModelRolloutStatus,
-    ModelVersionSpec, Provider, Reason, ReplicaState, RoutingSnapshotSpec, Sha256Digest,
-    TrafficPolicySpec, TrafficPolicyStatus,
+    AppliedEpoch, ImageRegistry, ModelDeploymentSpec, ModelDeploymentStatus, ModelRolloutSpec,
+    ModelRolloutStatus, ModelVersionSpec, NodeCache, PinnedImage, Provider, Reason, ReplicaState,
+    RoutingSnapshotSpec, Sha256Digest, TrafficPolicySpec, TrafficPolicyStatus,
 };
 
-use crate::RevisionRecord;
+use crate::{RevisionRecord, StagingFacts};
 
 /// Everything that was observed about one `ModelDeployment`.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +37,9 @@ pub struct World {
     /// Copies that were looked at, by store and manifest digest. Which to look at:
     /// [`replicas_wanted`](crate::replicas_wanted).
     pub replicas: BTreeMap<(String, Sha256Digest), ReplicaFacts>,
+    /// Images that registries were asked for. Which to ask for:
+    /// [`images_wanted`](crate::images_wanted).
+    pub images: BTreeMap<PinnedImage, ImageState>,
     /// Upkeep that was refused, by [`Action::upkeep`](crate::Action::upkeep).
     pub upkeep: BTreeMap<String, RefusedFacts>,
     /// Copies whose transfer was refused, by store and manifest digest.
@@ -60,6 +63,8 @@ pub struct Timings {
     pub drain: SignedDuration,
     /// A cluster whose state does not change for this long holds later waves no more.
     pub progress_deadline: SignedDuration,
+    /// Pods wait so long for the caches of nodes.
+    pub staging: SignedDuration,
     /// A transfer that ended without a verified copy is started again after this.
     pub transfer_retry: SignedDuration,
 }
@@ -69,6 +74,7 @@ impl Default for Timings {
         Self {
             drain: SignedDuration::from_secs(5),
             progress_deadline: SignedDuration::from_mins(5),
+            staging: SignedDuration::from_mins(2),
             transfer_retry: SignedDuration::from_secs(60),
         }
     }
@@ -145,6 +151,22 @@ pub struct ReplicaFacts {
     pub message: String,
 }
 
+/// What a registry has of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageState {
+    /// All of it: every platform, config and layer.
+    Whole,
+    /// Not all, or nothing.
+    Missing,
+    /// The registry gave no answer to conclude from.
+    Unknown {
+        /// Why, in one word.
+        reason: Reason,
+        /// Why, for people.
+        message: String,
+    },
+}
+
 /// A `MemberCluster` and what is in it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemberFacts {
@@ -152,6 +174,10 @@ pub struct MemberFacts {
     pub provider: Provider,
     /// The store that its pods read from.
     pub store: String,
+    /// The registry that its pods pull from; `None`: what the deployment names.
+    pub registry: Option<ImageRegistry>,
+    /// The cache of its nodes; `None`: pods read from the store.
+    pub cache: Option<NodeCache>,
     /// `host:port` of its gateway, last known.
     pub gateway: Option<String>,
     /// What is in the cluster, if it can be seen.
@@ -160,6 +186,9 @@ pub struct MemberFacts {
     pub applied_since: Option<Timestamp>,
     /// Since when the rollout's step here is seen under way for the same reason.
     pub running_since: Option<Timestamp>,
+    /// The revision that pods here wait with for the caches of nodes, or waited, and since
+    /// when.
+    pub staging_since: Option<(String, Timestamp)>,
     /// A write that the cluster refused for good, of which revision, and why.
     pub refused: Option<(String, String)>,
     /// The probe of this pass, if one was wanted.
@@ -189,6 +218,10 @@ pub struct MemberView {
     pub revisions: BTreeMap<String, ObjectFacts>,
     /// Transfer Jobs of versions that may be wanted that run in this cluster.
     pub transfers: Vec<TransferFacts>,
+    /// Jobs that copy images that may be wanted and run in this cluster.
+    pub image_copies: Vec<ImageCopyFacts>,
+    /// What the caches of the nodes are told, and say.
+    pub staging: StagingFacts,
     /// Ready gateway pods. Empty: not known, any gateway's word is taken.
     pub gateways: Vec<String>,
 }
@@ -230,10 +263,21 @@ pub struct Problem {
 pub struct TransferFacts {
     /// Its name.
     pub name: String,
-    /// The store that it copies to.
-    pub target: String,
+    /// The stores that it copies to.
+    pub targets: Vec<String>,
     /// Digest of the manifest of the version that it copies.
     pub digest: Sha256Digest,
+    /// How far it is.
+    pub state: TransferState,
+}
+
+/// A Job that copies an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageCopyFacts {
+    /// Its name.
+    pub name: String,
+    /// Where the image is to be.
+    pub target: PinnedImage,
     /// How far it is.
     pub state: TransferState,
 }
@@ -252,7 +296,8 @@ pub enum TransferState {
     Failed {
         /// When.
         at: Option<Timestamp>,
-        /// Why: the termination message of its last pod.
+        /// Why: the termination message of its last pod. A line that begins with
+        /// `<store>: ` is about that target.
         message: String,
     },
 }

@@ -25,6 +25,9 @@ enum Event {
     Probe(u8),
     Deaf(u8),
     Silent(u8),
+    RegistrySilent(u8),
+    DropImage(u8),
+    Registry(u8),
     Restart,
     Pass(u8),
     CrashAfter(u8),
@@ -43,7 +46,10 @@ fn event() -> impl Strategy<Value = Event> {
         1 => cluster.clone().prop_map(Event::Pods),
         1 => cluster.clone().prop_map(Event::Probe),
         1 => cluster.clone().prop_map(Event::Deaf),
-        1 => cluster.prop_map(Event::Silent),
+        1 => cluster.clone().prop_map(Event::Silent),
+        1 => cluster.clone().prop_map(Event::RegistrySilent),
+        1 => cluster.clone().prop_map(Event::DropImage),
+        1 => cluster.prop_map(Event::Registry),
         1 => Just(Event::Restart),
         6 => (1..8u8).prop_map(Event::Pass),
         3 => (0..4u8).prop_map(Event::CrashAfter),
@@ -52,6 +58,10 @@ fn event() -> impl Strategy<Value = Event> {
 
 fn start() -> Sim {
     let mut sim = Sim::new(&MEMBERS);
+    // One pulls what is named; two from registries of their own.
+    sim.set_registry("aws");
+    sim.set_registry("gcp");
+    sim.set_cache("gcp");
     for version in 1..5 {
         sim.push(&format!("v{version}"), MEMBERS[version % 3]);
     }
@@ -90,6 +100,12 @@ fn apply(sim: &mut Sim, event: &Event) {
         Event::Probe(i) => fault(*i, |f| f.probe = true),
         Event::Deaf(i) => fault(*i, |f| f.gateway_deaf = true),
         Event::Silent(i) => fault(*i, |f| f.store_silent = true),
+        Event::RegistrySilent(i) => fault(*i, |f| f.registry_silent = true),
+        Event::DropImage(i) => {
+            let registry = format!("{}.test", name(*i));
+            sim.images.retain(|image| image.registry != registry);
+        }
+        Event::Registry(i) => sim.set_registry(name(*i)),
         Event::Restart => sim.restart(),
         Event::Pass(times) => {
             for _ in 0..*times {
@@ -116,8 +132,8 @@ fn final_state(sim: &Sim) -> Vec<String> {
         let revisions: Vec<_> = view.revisions.keys().collect();
         let routes = view.snapshot.as_ref().map(|s| s.spec.content_hash());
         lines.push(format!(
-            "{name} {revisions:?} {routes:?} {:?}",
-            view.transfers
+            "{name} {revisions:?} {routes:?} {:?} {:?}",
+            view.transfers, view.image_copies
         ));
     }
     lines

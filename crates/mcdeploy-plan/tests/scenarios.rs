@@ -53,6 +53,17 @@ enum Command {
     NoGateway(String),
     StoreSilent(String),
     TransfersFail(String),
+    /// The store beside a cluster takes no copy.
+    StoreRefuses(String),
+    /// Gives a cluster a registry of its own.
+    Registry(String),
+    RegistrySilent(String),
+    /// Gives the nodes of a cluster a cache.
+    Cache(String),
+    NodesSlow(String),
+    NodesFail(String),
+    /// Takes the image from the registry of this name.
+    DropImage(String),
     Corrupt {
         store: String,
         version: String,
@@ -126,6 +137,13 @@ fn obey(sim: &mut Sim, command: Command) {
         Command::NoGateway(name) => sim.faults.get_mut(&name).unwrap().no_gateway = true,
         Command::StoreSilent(name) => sim.faults.get_mut(&name).unwrap().store_silent = true,
         Command::TransfersFail(name) => sim.faults.get_mut(&name).unwrap().transfers = true,
+        Command::StoreRefuses(name) => sim.faults.get_mut(&name).unwrap().store_refuses = true,
+        Command::Registry(name) => sim.set_registry(&name),
+        Command::RegistrySilent(name) => sim.faults.get_mut(&name).unwrap().registry_silent = true,
+        Command::Cache(name) => sim.set_cache(&name),
+        Command::NodesSlow(name) => sim.faults.get_mut(&name).unwrap().nodes_slow = true,
+        Command::NodesFail(name) => sim.faults.get_mut(&name).unwrap().nodes_fail = true,
+        Command::DropImage(registry) => sim.images.retain(|image| image.registry != registry),
         Command::Corrupt { store, version } => {
             sim.copies
                 .insert((store, version), ReplicaState::ChecksumMismatch);

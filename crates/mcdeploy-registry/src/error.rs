@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcdeploy_api::ErrorClass;
+use mcdeploy_api::{ErrorClass, Reason};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 
 /// An operation on a registry that did not succeed.
@@ -45,6 +45,21 @@ impl RegistryError {
     /// What a caller may do about it.
     pub fn class(&self) -> ErrorClass {
         self.cause.class()
+    }
+
+    /// The word for a status.
+    pub fn reason(&self) -> Reason {
+        match self.cause {
+            RegistryCause::NotFound => Reason::ImageMissing,
+            RegistryCause::Denied { .. } => Reason::RegistryDenied,
+            RegistryCause::Throttled
+            | RegistryCause::Unreachable { .. }
+            | RegistryCause::TimedOut { .. }
+            | RegistryCause::Cancelled => Reason::RegistryUnreachable,
+            RegistryCause::DigestMismatch { .. } | RegistryCause::Refused { .. } => {
+                Reason::ImageCopyFailed
+            }
+        }
     }
 }
 

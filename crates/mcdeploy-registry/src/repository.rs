@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use futures::{TryStreamExt as _, stream::BoxStream};
 use http::HeaderValue;
-use mcdeploy_api::Sha256Digest;
+use mcdeploy_api::{SecretValues, Sha256Digest};
 use oci_client::{
     Client, Reference, RegistryOperation,
     client::{ClientConfig, ClientProtocol},
@@ -36,6 +36,17 @@ pub enum Credentials {
         /// Password or token.
         password: String,
     },
+}
+
+impl Credentials {
+    /// `username` and `password` of a Secret; anonymous unless both are there.
+    pub fn from_secret(secret: &SecretValues) -> Self {
+        let value = |key: &str| secret.0.get(key).cloned();
+        match (value("username"), value("password")) {
+            (Some(username), Some(password)) => Self::Basic { username, password },
+            (None | Some(_), _) => Self::Anonymous,
+        }
+    }
 }
 
 impl fmt::Debug for Credentials {

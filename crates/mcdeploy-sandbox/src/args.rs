@@ -13,6 +13,7 @@ use crate::{
     lifecycle::{self, Lock, UpRequest},
     preflight, serve,
     status::{self, Status},
+    tools::{self, Tool},
 };
 
 /// Three clouds and a hub on this machine, for trying things out.
@@ -38,6 +39,8 @@ pub enum SandboxArgs {
     },
     /// Build images of mcdeployd and mcserve, and push them to every registry
     Images(ImagesArgs),
+    /// Install the Debian packages and build the tools that the sandbox and tests run
+    Tools,
     /// Hand out addresses to load balancers; `up` starts this
     #[command(hide = true)]
     Serve,
@@ -105,8 +108,20 @@ pub struct OutageArgs {
     #[arg(long, group = "kind", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
     loss: Option<u8>,
     /// Limit bandwidth both ways, such as 1mbit
-    #[arg(long, group = "kind", value_name = "RATE")]
+    #[arg(long, group = "kind", value_name = "RATE", value_parser = rate)]
     slow: Option<String>,
+}
+
+/// A rate as `tc` has it, in bits a second.
+fn rate(text: &str) -> Result<String, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let is_rate = number.parse::<u32>().is_ok_and(|number| number > 0)
+        && ["bit", "kbit", "mbit", "gbit"].contains(&unit);
+    if is_rate {
+        return Ok(text.to_owned());
+    }
+    Err("expected a number and bit, kbit, mbit or gbit, such as 1mbit".to_owned())
 }
 
 impl OutageArgs {
@@ -177,6 +192,7 @@ pub async fn run(
             SandboxArgs::Images(ImagesArgs { binaries }) => {
                 images(&binaries.unwrap_or_else(|| beside(&program)), say).await
             }
+            SandboxArgs::Tools => all_tools(say).await,
             SandboxArgs::Kubeconfig { cloud } => print(&api::kubeconfig(cloud)?),
             SandboxArgs::Status(StatusArgs { output }) => {
                 let status = status::look().await?;
@@ -218,6 +234,18 @@ async fn images(binaries: &Path, say: &Say) -> Result<(), SandboxError> {
         images::push(&built, &Cloud::ALL, say).await?;
     }
     print(&(images::to_json(&built) + "\n"))
+}
+
+/// All that anything here runs, so that nobody waits for a build later without knowing.
+async fn all_tools(say: &Say) -> Result<(), SandboxError> {
+    let packages = say.clone();
+    let install = move || tools::ensure_packages(tools::SANDBOX_PACKAGES, &packages);
+    let installed = tokio::task::spawn_blocking(install).await;
+    installed.map_err(|_| SandboxError::Interrupted)??;
+    for tool in Tool::ALL.into_iter().chain([Tool::Mlflow]) {
+        tools::ensure(tool, say).await?;
+    }
+    Ok(())
 }
 
 fn print(text: &str) -> Result<(), SandboxError> {
@@ -302,6 +330,10 @@ mod tests {
             "aws --kill --pause",
             "aws --kill --from hub",
             "aws --loss 101",
+            "aws --slow banana",
+            "aws --slow 1mb",
+            "aws --slow 0kbit",
+            "aws --slow mbit",
         ] {
             assert!(outage(wrong).is_err(), "{wrong}");
         }

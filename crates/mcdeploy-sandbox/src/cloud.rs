@@ -94,9 +94,14 @@ impl Cloud {
         format!("https://{}:{API_PORT}", self.address())
     }
 
+    /// Name of the cloud's own registry, as other clouds and image references have it.
+    pub fn registry(self) -> String {
+        format!("{}:{REGISTRY_PORT}", self.address())
+    }
+
     /// URL of the registry.
     pub fn registry_url(self) -> String {
-        format!("http://{}:{REGISTRY_PORT}", self.address())
+        format!("http://{}", self.registry())
     }
 
     /// Addresses for Services of type `LoadBalancer`, 16 of them.

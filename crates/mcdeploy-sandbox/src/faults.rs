@@ -76,6 +76,11 @@ pub(crate) fn faulty_clouds() -> Result<BTreeSet<Cloud>, SandboxError> {
 /// Breaks a cloud.
 pub(crate) async fn outage(cloud: Cloud, fault: &Fault, say: &Say) -> Result<(), SandboxError> {
     let world = World::find(cloud)?.ok_or(SandboxError::NotRunning)?;
+    if *fault == (Fault::Partition { from: Some(cloud) }) {
+        return Err(SandboxError::Unfit(format!(
+            "{cloud} cannot be cut off from itself: name another cloud with --from"
+        )));
+    }
     if let Some(old) = current(cloud)? {
         if old == *fault {
             say.line(format!("{cloud} is {old} already"));

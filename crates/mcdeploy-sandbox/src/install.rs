@@ -15,26 +15,24 @@ use kube::{
     Api, Client, ResourceExt as _,
     api::{ListParams, LogParams},
 };
-use mcdeploy_api::{ArtifactStore, StoreAccess, names};
+use mcdeploy_api::{ArtifactStore, ImageRegistry, StoreAccess, names};
 use mcdeploy_cluster::{ClusterClient, Force, MemberRegistration, register_member};
 
 use crate::{
-    Cloud, SandboxError, Say, api, clock,
-    cloud::REGISTRY_NAME,
-    host,
+    Cloud, SandboxError, Say, api, clock, host,
     images::Image,
-    node, paths,
+    node,
     tools::{self, Tool},
 };
 
-const CRDS: &str = "mcdeploy-crds";
-const CHART: &str = "mcdeploy";
+mod charts;
+
 const READY_WITHIN: Duration = Duration::from_mins(2);
 
 /// Whether the charts are there, before anything is changed.
-pub(crate) fn check(charts: &Path) -> Result<(), SandboxError> {
-    for chart in [CRDS, CHART] {
-        let file = charts.join(chart).join("Chart.yaml");
+pub(crate) fn check(directory: &Path) -> Result<(), SandboxError> {
+    for chart in [charts::CRDS, charts::CHART] {
+        let file = directory.join(chart).join("Chart.yaml");
         if !file.exists() {
             return Err(SandboxError::Unfit(format!(
                 "{} is missing: run this in the repository, or say --charts DIR",
@@ -47,7 +45,7 @@ pub(crate) fn check(charts: &Path) -> Result<(), SandboxError> {
 
 /// Installs and registers everything; what is there already is brought up to date.
 pub(crate) async fn install(
-    charts: &Path,
+    directory: &Path,
     images: &[Image],
     clouds: &[Cloud],
     say: &Say,
@@ -58,7 +56,7 @@ pub(crate) async fn install(
     let digest = daemon.map(|image| image.digest.clone()).unwrap_or_default();
     let charts_in = clouds
         .iter()
-        .map(|&cloud| install_charts(cloud, &helm, charts, &digest));
+        .map(|&cloud| charts::install(cloud, &helm, directory, &digest));
     futures::future::try_join_all(charts_in).await?;
     let hub = client(Cloud::Hub)?;
     let members = || clouds.iter().copied().filter(|cloud| *cloud != Cloud::Hub);
@@ -79,38 +77,6 @@ fn client(cloud: Cloud) -> Result<ClusterClient, SandboxError> {
         what: "make a client".into(),
         source: Box::new(source),
     })
-}
-
-async fn install_charts(
-    cloud: Cloud,
-    helm: &Path,
-    charts: &Path,
-    digest: &str,
-) -> Result<(), SandboxError> {
-    let helm = helm.display().to_string();
-    let kubeconfig = paths::kubeconfig(cloud).display().to_string();
-    let upgrade = |chart: &str| {
-        let path = charts.join(chart).display().to_string();
-        let mut words = vec![helm.clone(), "upgrade".into(), "--install".into()];
-        words.extend([chart.to_owned(), path]);
-        words.extend(["--kubeconfig".into(), kubeconfig.clone()]);
-        words.extend(["--namespace".into(), names::SYSTEM_NAMESPACE.into()]);
-        words.push("--create-namespace".into());
-        words
-    };
-    host::run(upgrade(CRDS)).await?;
-    let mut words = upgrade(CHART);
-    let mut set = |value: String| words.extend(["--set".to_owned(), value]);
-    set(format!("image.repository={REGISTRY_NAME}/mcdeployd"));
-    set(format!("image.digest={digest}"));
-    if cloud == Cloud::Hub {
-        set("hub.enabled=true".into());
-    } else {
-        set("member.enabled=true".into());
-        set(format!("member.cluster={cloud}"));
-    }
-    host::run(words).await?;
-    Ok(())
 }
 
 /// Makes the store of a member known to the hub, with its credentials.
@@ -159,6 +125,12 @@ async fn add_member(hub: &ClusterClient, cloud: Cloud) -> Result<(), SandboxErro
         region: cloud.region().to_owned(),
         jurisdiction: None,
         artifact_store: cloud.name().to_owned(),
+        image_registry: Some(ImageRegistry {
+            prefix: cloud.registry(),
+            plain_http: true,
+            secret_ref: None,
+        }),
+        node_cache: None,
         ingress: None,
         server: None,
         token_lifetime: MemberRegistration::TOKEN_LIFETIME,

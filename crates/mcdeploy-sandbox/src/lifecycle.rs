@@ -196,6 +196,7 @@ pub(crate) async fn down(say: &Say) -> Result<(), SandboxError> {
     };
     host::remove(Path::new(paths::STATE))?;
     host::remove(Path::new(paths::LOCK))?;
+    tools::allow_services();
     if found {
         let seconds = start.elapsed().as_secs();
         say.line(format!("the sandbox is down after {seconds} s"));

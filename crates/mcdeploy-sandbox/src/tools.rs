@@ -18,6 +18,7 @@ use crate::{Say, clock, paths};
 mod packages;
 mod recipe;
 
+pub(crate) use packages::allow_services;
 pub use packages::{Package, SANDBOX_PACKAGES, ensure_packages};
 pub use recipe::Tool;
 use recipe::{Recipe, Steps};
@@ -101,6 +102,9 @@ pub fn ensure_blocking(tool: Tool, say: &Say) -> Result<PathBuf, ToolError> {
     fs::create_dir_all(&cache).map_err(write(&cache))?;
     let lock_path = cache.join("lock");
     let lock = fs::File::create(&lock_path).map_err(write(&lock_path))?;
+    if let Err(fs::TryLockError::WouldBlock) = lock.try_lock() {
+        say.line(format!("waiting for another build of tools: {}", lock_path.display()));
+    }
     lock.lock().map_err(write(&lock_path))?;
     if result.exists() {
         return Ok(result);

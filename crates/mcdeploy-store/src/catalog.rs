@@ -1,21 +1,24 @@
 //! What a store holds, seen as versions: from one listing, and the manifests it names.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use mcdeploy_api::{Sha256Digest, names::MANIFEST_FILE};
 use serde::Serialize;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cause, Manifest, Store, StoreError, VersionName,
+    Cause, ListedObject, Manifest, Store, StoreError, VersionName,
     manifest::{CLAIM_FILE, own_key},
-    publish::read_small,
+    publish::{announced, read_small},
     verify::{invalid, version_name},
 };
 
 /// Manifests that are read at once.
 const CONCURRENCY: usize = 8;
+/// Pause between two looks for a manifest that is waited for.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// One version in a store, as its listing shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,6 +83,34 @@ pub async fn find_manifest(
     Ok(Some((manifest, digest)))
 }
 
+/// [`find_manifest`] of a store that may still be receiving the version: as soon as that
+/// began, the manifest is known. Waits for it for `patience`.
+///
+/// # Errors
+/// As [`find_manifest`].
+pub async fn await_manifest(
+    store: &dyn Store,
+    model: &str,
+    version: &str,
+    patience: Duration,
+    cancel: &CancellationToken,
+) -> Result<Option<(Manifest, Sha256Digest)>, StoreError> {
+    let name = version_name(store, model, version)?;
+    let end = Instant::now() + patience;
+    loop {
+        // In this order: the claim goes when the manifest is there.
+        let announced = announced(store, &name, cancel).await?;
+        let found = find_manifest(store, model, version, cancel).await?;
+        if found.is_some() || announced.is_some() || Instant::now() >= end {
+            return Ok(found.or(announced));
+        }
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
 /// The versions in a store, sorted by model and version; of one model, when it is named.
 ///
 /// Objects that are no part of a version are left out. One listing, and one reading of
@@ -94,14 +125,26 @@ pub async fn list_versions(
 ) -> Result<Vec<StoredVersion>, StoreError> {
     let prefix = model.map_or_else(String::new, |model| format!("{model}/"));
     let objects = store.list(&prefix, cancel).await?;
+    versions_of(store, &objects, cancel).await
+}
+
+/// Model, version and path within it of an object that can be part of a version.
+pub(crate) fn parts_of(key: &str) -> Option<(&str, &str, &str)> {
+    let mut names = key.splitn(3, '/');
+    let (model, version, file) = (names.next()?, names.next()?, names.next()?);
+    VersionName::new(model, version).ok()?;
+    Some((model, version, file))
+}
+
+/// [`list_versions`] of a listing.
+pub(crate) async fn versions_of(
+    store: &dyn Store,
+    objects: &[ListedObject],
+    cancel: &CancellationToken,
+) -> Result<Vec<StoredVersion>, StoreError> {
     let mut found: BTreeMap<(String, String), BTreeMap<String, u64>> = BTreeMap::new();
     for object in objects {
-        let mut names = object.key.splitn(3, '/');
-        let (Some(model), Some(version), Some(file)) = (names.next(), names.next(), names.next())
-        else {
-            continue;
-        };
-        if VersionName::new(model, version).is_ok() {
+        if let Some((model, version, file)) = parts_of(&object.key) {
             let version = found.entry((model.to_owned(), version.to_owned()));
             version
                 .or_default()

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `round` | one pass over what some targets still lack: files and parts in flight |
 //! | `run` | one target in one round: open, send, complete, publish |
+//! | `source` | what the source has, or has so far |
 //! | `delta` | files that a target holds in other versions |
 //! | `pool` | the bound on memory |
 //! | `hold` | who holds the others back, and for how long |
@@ -34,11 +35,14 @@ use crate::{
     publish::{Files, Publication},
 };
 
+use self::source::Source;
+
 mod delta;
 mod hold;
 mod pool;
 mod round;
 mod run;
+mod source;
 
 /// How a transfer uses memory and time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +58,10 @@ pub struct TransferOptions {
     pub rounds: u32,
     /// Pause before the second round; doubles each time. Default: 2 s.
     pub pause: Duration,
+    /// The source may itself still be receiving the version: each file is copied as soon as
+    /// it is there, and waited for as long as files came within this time. Default: none,
+    /// a file that is not there is an error.
+    pub follow: Option<Duration>,
 }
 
 /// Four parts of 5 MiB, and some room for small files.
@@ -66,6 +74,7 @@ impl Default for TransferOptions {
             hold_back: Duration::from_mins(1),
             rounds: 5,
             pause: Duration::from_secs(2),
+            follow: None,
         }
     }
 }
@@ -85,6 +94,20 @@ pub struct TargetOutcome {
     pub copied_bytes: u64,
     /// Requests that were made again.
     pub repeats: u64,
+}
+
+impl TargetOutcome {
+    /// Nothing was sent: there is no way to use the store.
+    pub(crate) fn not_opened(store: &str, error: StoreError) -> Self {
+        Self {
+            store: store.to_owned(),
+            outcome: Err(error.into()),
+            sent_bytes: 0,
+            resumed_bytes: 0,
+            copied_bytes: 0,
+            repeats: 0,
+        }
+    }
 }
 
 /// What is to be done.
@@ -222,14 +245,14 @@ impl Job<'_> {
                 repeats_before: to.repeats(),
             });
         }
-        let there = self.list_source().await?;
+        let source = Source::list(&self.from, self.options.follow, self.cancel).await?;
         for n in 0..self.options.rounds.max(1) {
             let open: Vec<_> = all.iter().filter(|target| target.is_open()).collect();
             if open.is_empty() || self.cancel.is_cancelled() {
                 break;
             }
             self.pause_before(n, &open).await;
-            round::Round::new(self, &there, n).go(&open).await;
+            round::Round::new(self, &source, n).go(&open).await;
         }
         let is_cancelled = self.cancel.is_cancelled();
         let outcomes = all.into_iter().map(|target| target.outcome(is_cancelled));
@@ -240,16 +263,6 @@ impl Job<'_> {
     pub(crate) async fn replicate_to_one(&self, to: &dyn Store) -> Result<bool, PublishError> {
         let mut outcomes = self.replicate(&[to]).await?;
         outcomes.pop().map_or(Ok(false), |target| target.outcome)
-    }
-
-    /// What the source has, by key: a pin on each file costs no request then.
-    async fn list_source(&self) -> Result<BTreeMap<String, ListedObject>, StoreError> {
-        let prefix = self
-            .from
-            .version
-            .map_or_else(String::new, VersionName::prefix);
-        let listed = self.from.store.list(&prefix, self.cancel).await?;
-        Ok(by_key(listed))
     }
 
     /// Waits when an error, and not only slowness, ended the last round for somebody.

@@ -64,6 +64,23 @@ pub enum FetchError {
         /// Why.
         source: io::Error,
     },
+    /// The node's cache may not hold that much more.
+    #[error(
+        "the cache {path:?} has no room: {needed_bytes} bytes wanted, {taken_bytes} of {quota_bytes} taken"
+    )]
+    NoRoom {
+        /// The cache.
+        path: PathBuf,
+        /// Size of the version.
+        needed_bytes: u64,
+        /// What other versions take.
+        taken_bytes: u64,
+        /// What it may hold.
+        quota_bytes: u64,
+    },
+    /// It was told to end.
+    #[error("cancelled")]
+    Cancelled,
     /// The store did not do what was asked.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -74,7 +91,10 @@ impl FetchError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Missing { .. } => ErrorClass::NotFound,
-            Self::Mismatch { .. } | Self::Write { .. } => ErrorClass::Permanent,
+            Self::Mismatch { .. } | Self::Write { .. } | Self::NoRoom { .. } => {
+                ErrorClass::Permanent
+            }
+            Self::Cancelled => ErrorClass::Cancelled,
             Self::Store(error) => error.class(),
         }
     }
@@ -84,8 +104,19 @@ impl FetchError {
         match self {
             Self::Missing { .. } => Reason::ArtifactMissing,
             Self::Mismatch { .. } => Reason::ChecksumMismatch,
-            Self::Write { .. } => Reason::Invalid,
+            Self::Write { .. } | Self::NoRoom { .. } => Reason::Invalid,
+            Self::Cancelled => Reason::Pending,
             Self::Store(error) => error.reason(),
+        }
+    }
+
+    /// Whether the place that it was written to is at fault, and another one may do.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Write { .. } | Self::NoRoom { .. } => true,
+            Self::Missing { .. } | Self::Mismatch { .. } | Self::Cancelled | Self::Store(_) => {
+                false
+            }
         }
     }
 }
@@ -106,6 +137,7 @@ pub async fn fetch_version(
         version,
         manifest_digest,
         store: _,
+        node_cache: _,
     } = plan;
     let digest = manifest_digest;
     read_version(
@@ -133,55 +165,107 @@ pub async fn read_version(
     on_progress: OnProgress<'_>,
     cancel: &CancellationToken,
 ) -> Result<Fetched, FetchError> {
-    let name = version_name(store, model, version)?;
-    let (manifest, bytes) = match read_manifest(store, &name, digest, cancel).await? {
-        Found::Manifest(manifest, bytes) => (manifest, bytes),
-        Found::Missing => {
-            return Err(FetchError::Missing {
+    let version = Version::find(store, version_name(store, model, version)?, digest, cancel);
+    let version = version.await?;
+    let directory = root.join(model).join(version.name.version());
+    if holds(&directory, &version.manifest, &version.bytes, cancel).await {
+        return Ok(version.fetched(&directory, true));
+    }
+    let partial = root
+        .join(model)
+        .join(format!(".{}.partial", version.name.version()));
+    version
+        .read_into(&directory, &partial, on_progress, cancel)
+        .await?;
+    Ok(version.fetched(&directory, false))
+}
+
+/// A version of a store by its manifest.
+pub(crate) struct Version<'a> {
+    store: &'a dyn Store,
+    name: VersionName,
+    manifest: Manifest,
+    bytes: Bytes,
+}
+
+impl<'a> Version<'a> {
+    pub(crate) async fn find(
+        store: &'a dyn Store,
+        name: VersionName,
+        digest: &Sha256Digest,
+        cancel: &CancellationToken,
+    ) -> Result<Self, FetchError> {
+        match read_manifest(store, &name, digest, cancel).await? {
+            Found::Manifest(manifest, bytes) => Ok(Self {
+                store,
+                name,
+                manifest,
+                bytes,
+            }),
+            Found::Missing => Err(FetchError::Missing {
                 store: store.name().to_owned(),
                 digest: *digest,
-            });
+            }),
+            Found::Other(detail) => Err(mismatch(store, detail)),
         }
-        Found::Other(detail) => return Err(mismatch(store, detail)),
-    };
-    let directory = root.join(model).join(version);
-    let fetched = |was_there| Fetched {
-        directory: directory.clone(),
+    }
+
+    /// Sum of the files' sizes, in bytes.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.manifest.size_bytes()
+    }
+
+    pub(crate) fn fetched(&self, directory: &Path, was_there: bool) -> Fetched {
+        fetched(&self.manifest, directory, was_there)
+    }
+
+    /// Reads every file into `partial`, and makes that `directory` when all is well.
+    pub(crate) async fn read_into(
+        &self,
+        directory: &Path,
+        partial: &Path,
+        on_progress: OnProgress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<(), FetchError> {
+        remove(partial).await?;
+        let outcome = async {
+            let mut meter = Meter {
+                step: Step::Fetch,
+                store: Some(self.store),
+                total_bytes: self.size_bytes(),
+                done_bytes: 0,
+                on_progress,
+            };
+            make_directory(partial).await?;
+            for file in &self.manifest.files {
+                fetch_file(self.store, &self.name, file, partial, &mut meter, cancel).await?;
+            }
+            let path = partial.join(MANIFEST_FILE);
+            fs::write(&path, &self.bytes)
+                .await
+                .map_err(write_error(&path))?;
+            remove(directory).await?;
+            fs::rename(partial, directory)
+                .await
+                .map_err(write_error(directory))
+        };
+        if let Err(error) = outcome.await {
+            if let Err(error) = remove(partial).await {
+                tracing::warn!("a partial copy stays: {error}");
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn fetched(manifest: &Manifest, directory: &Path, was_there: bool) -> Fetched {
+    Fetched {
+        directory: directory.to_owned(),
         size_bytes: manifest.size_bytes(),
         files: manifest.files.len(),
         was_there,
-    };
-    if holds(&directory, &manifest, &bytes, cancel).await {
-        return Ok(fetched(true));
     }
-    let partial = root.join(model).join(format!(".{version}.partial"));
-    remove(&partial).await?;
-    let outcome = async {
-        let mut meter = Meter {
-            step: Step::Fetch,
-            store: Some(store),
-            total_bytes: manifest.size_bytes(),
-            done_bytes: 0,
-            on_progress,
-        };
-        make_directory(&partial).await?;
-        for file in &manifest.files {
-            fetch_file(store, &name, file, &partial, &mut meter, cancel).await?;
-        }
-        let path = partial.join(MANIFEST_FILE);
-        fs::write(&path, &bytes).await.map_err(write_error(&path))?;
-        remove(&directory).await?;
-        fs::rename(&partial, &directory)
-            .await
-            .map_err(write_error(&directory))
-    };
-    if let Err(error) = outcome.await {
-        if let Err(error) = remove(&partial).await {
-            tracing::warn!("a partial copy stays: {error}");
-        }
-        return Err(error);
-    }
-    Ok(fetched(false))
 }
 
 fn mismatch(store: &dyn Store, detail: String) -> FetchError {
@@ -191,13 +275,13 @@ fn mismatch(store: &dyn Store, detail: String) -> FetchError {
     }
 }
 
-fn write_error(path: &Path) -> impl FnOnce(io::Error) -> FetchError {
+pub(crate) fn write_error(path: &Path) -> impl FnOnce(io::Error) -> FetchError {
     let path = path.to_owned();
     move |source| FetchError::Write { path, source }
 }
 
 /// Whether the directory has exactly these bytes already, as after a restarted pod.
-async fn holds(
+pub(crate) async fn holds(
     directory: &Path,
     manifest: &Manifest,
     manifest_bytes: &Bytes,
@@ -275,11 +359,11 @@ async fn fetch_file(
     Ok(())
 }
 
-async fn make_directory(path: &Path) -> Result<(), FetchError> {
+pub(crate) async fn make_directory(path: &Path) -> Result<(), FetchError> {
     fs::create_dir_all(path).await.map_err(write_error(path))
 }
 
-async fn remove(path: &Path) -> Result<(), FetchError> {
+pub(crate) async fn remove(path: &Path) -> Result<(), FetchError> {
     match fs::remove_dir_all(path).await {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -6,7 +6,7 @@
 //!
 //! `upload` is the writing half.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 // Of all crates that are linked anyway, this one reads RFC 3339.
@@ -474,6 +474,15 @@ impl Store for Gcs {
             }
             token = rewrite_token;
         }
+    }
+
+    async fn parts_under_way(
+        &self,
+        key: &ObjectKey,
+        content: &Checksums,
+        cancel: &CancellationToken,
+    ) -> Result<BTreeMap<u32, ObjectInfo>, StoreError> {
+        upload::parts_under_way(self, key, content, cancel).await
     }
 
     fn receipts(&self) -> Receipts {

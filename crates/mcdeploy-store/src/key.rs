@@ -15,6 +15,9 @@ pub(crate) const QUARANTINE_PREFIX: &str = ".mcdeploy/quarantine/";
 /// Prefix of receipts: what was proved once, see `receipt`.
 pub(crate) const RECEIPTS_PREFIX: &str = ".mcdeploy/receipts/";
 
+/// Prefix of leases: who reads or removes a version, see `lease`.
+pub(crate) const LEASES_PREFIX: &str = ".mcdeploy/leases/";
+
 /// Longest key in bytes; Amazon S3, Azure Blob and GCS all take 1024.
 const MAX_KEY_BYTES: usize = 1000;
 /// Longest name between two slashes in bytes; what Linux file systems take.

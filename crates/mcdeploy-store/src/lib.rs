@@ -13,8 +13,10 @@
 //! | `limiter` | how many requests an endpoint gets at once |
 //! | `receipt` | what was proved once, so that a listing proves it again |
 //! | `create`, `publish` | one small object; a version: claim, files, manifest |
+//! | `cache` | the versions of one node, shared by its pods |
 //! | `push`, `transfer`, `fetch`, `verify`, `cp`, `check` | what callers ask for |
 //! | `scrub`, `repair`, `sweep` | find rot, replace it, free what was left behind |
+//! | `lease`, `survey`, `remove` | who is at work on a version, what could go, and how it goes |
 //!
 //! **Invariants:** no object is ever overwritten; a version is visible whole or not at
 //! all; memory is bounded by a few parts whatever the size of an object; no secret and no
@@ -24,6 +26,7 @@
 //! [`fetch_version`] does, proves what is there.
 
 mod azure_blob;
+mod cache;
 mod catalog;
 mod check;
 mod checksums;
@@ -36,6 +39,7 @@ mod error;
 mod fetch;
 mod gcs;
 mod key;
+mod lease;
 mod limiter;
 mod local;
 mod manifest;
@@ -44,17 +48,20 @@ mod progress;
 mod publish;
 mod push;
 mod receipt;
+mod remove;
 mod repair;
 mod request;
 mod s3;
 mod scrub;
 mod single;
 mod store;
+mod survey;
 mod sweep;
 mod transfer;
 mod verify;
 
-pub use catalog::{StoredState, StoredVersion, find_manifest, list_versions};
+pub use cache::{CachedVersion, NodeCache, Through, fetch_through};
+pub use catalog::{StoredState, StoredVersion, await_manifest, find_manifest, list_versions};
 pub use check::check_store;
 pub use checksums::{Checksums, Crc32c, Crc64Nvme, Hasher, StoredChecksums};
 pub use cp::{CopiedObject, CopyError, CopyOutcome, CopyRequest, copy_objects};
@@ -63,16 +70,19 @@ pub use engine::{TargetOutcome, TransferOptions};
 pub use error::{Cause, StoreError};
 pub use fetch::{FetchError, Fetched, fetch_version, read_version};
 pub use key::{KeyError, ObjectKey, VersionName};
+pub use lease::HeldLease;
 pub use manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError, ManifestFile};
 pub use open::open;
-pub use progress::{OnProgress, Progress, Step};
+pub use progress::{OnProgress, Progress, Speed, Speedometer, Step};
 pub use publish::PublishError;
 pub use push::{PushError, Pushed, manifest_of, push_version};
+pub use remove::{Removal, RemoveRequest, Spared, remove_version};
 pub use repair::{RepairError, Repaired, quarantine_key, repair_replica};
 pub use scrub::{Finding, Rot, ScrubReport, scrub_replica};
 pub use store::{
     HeldPart, Leftover, ListedObject, ObjectInfo, Receipts, Resume, Store, Upload, part_bytes,
 };
+pub use survey::{SurveyedVersion, survey_versions};
 pub use sweep::{Swept, sweep};
 pub use transfer::{
     Replicated, Replication, TransferError, Transferred, copy_version, replicate_version,
@@ -98,6 +108,8 @@ mod tests {
         is_send(verify_replica(store, "m", "v", digest, cancel));
         is_send(push_version(store, path, "m", "v", &|_| {}, cancel));
         is_send(fetch_version(fetch, path, &|_| {}, cancel));
+        let cache = NodeCache::new(path, 0);
+        is_send(fetch_through(&cache, fetch, path, path, &|_| {}, cancel));
         let options = TransferOptions::default();
         is_send(transfer_version(transfer, &options, &|_| {}, cancel));
     }

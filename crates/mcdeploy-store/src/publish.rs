@@ -3,7 +3,8 @@
 //! **Invariant:** a version is visible whole (its manifest is there) or not at all, and
 //! holds one digest for ever. The claim, a small object that is made create-only before
 //! the first file and deleted after the manifest, lets one of several writers win before
-//! any of them has written a file.
+//! any of them has written a file. It also says what is coming ([`announced`]), and stops
+//! whoever would remove the version (`lease`).
 
 use bytes::Bytes;
 use mcdeploy_api::{ErrorClass, Sha256Digest, names::MANIFEST_FILE};
@@ -14,7 +15,9 @@ use crate::{
     Cause, KeyError, Manifest, ManifestError, ObjectInfo, ObjectKey, Store, StoreError,
     VersionName,
     create::{CreateError, Created, create_bytes},
+    lease,
     manifest::{CLAIM_FILE, MAX_MANIFEST_BYTES, own_key},
+    verify::invalid,
 };
 
 /// Why a version could not be put into a store.
@@ -63,6 +66,18 @@ pub enum PublishError {
         /// What was found.
         actual: String,
     },
+    /// Somebody removes the version from a store just now.
+    #[error(
+        "{name} is being removed from store {store:?} by {holder}; try again when that has ended"
+    )]
+    BeingRemoved {
+        /// Model and version.
+        name: Box<VersionName>,
+        /// The store.
+        store: Box<str>,
+        /// Who removes it, for people.
+        holder: Box<str>,
+    },
     /// The target held the others back for longer than it may, in every round.
     #[error(
         "store {store:?} is much slower than the other targets; run the same again to go on with what it has"
@@ -106,7 +121,7 @@ impl PublishError {
             | Self::TargetMismatch { .. }
             | Self::Manifest { .. }
             | Self::Name(_) => ErrorClass::Permanent,
-            Self::LeftBehind { .. } => ErrorClass::Transient,
+            Self::LeftBehind { .. } | Self::BeingRemoved { .. } => ErrorClass::Transient,
             Self::Store(error) => error.class(),
         }
     }
@@ -142,6 +157,31 @@ impl Files<'_> {
 #[serde(rename_all = "camelCase")]
 struct Claim {
     manifest_digest: Sha256Digest,
+    /// Absent in claims of earlier versions of mcdeploy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    manifest: Option<Manifest>,
+}
+
+/// The manifest of a version that is on its way into a store; none when nobody claimed it,
+/// or the claim does not say.
+pub(crate) async fn announced(
+    store: &dyn Store,
+    name: &VersionName,
+    cancel: &CancellationToken,
+) -> Result<Option<(Manifest, Sha256Digest)>, StoreError> {
+    let key =
+        own_key(name, CLAIM_FILE).map_err(|e| invalid(store, CLAIM_FILE, Cause::InvalidKey(e)))?;
+    let Some((_, bytes)) = read_small(store, &key, cancel).await? else {
+        return Ok(None);
+    };
+    let claim = serde_json::from_slice::<Claim>(&bytes).ok();
+    let told = claim.and_then(|claim| Some((claim.manifest?, claim.manifest_digest)));
+    // Like a manifest, it may come from anywhere: only what the digest proves counts.
+    Ok(told.and_then(|(manifest, digest)| {
+        let manifest = Manifest::from_bytes(&manifest.to_bytes()).ok()?;
+        let is_it = manifest.model == name.model() && manifest.version == name.version();
+        (is_it && manifest.digest() == digest).then_some((manifest, digest))
+    }))
 }
 
 /// What a claim found.
@@ -159,6 +199,7 @@ pub(crate) enum Claimed {
 pub(crate) struct Publication<'a> {
     pub(crate) to: &'a dyn Store,
     name: &'a VersionName,
+    manifest: &'a Manifest,
     offered: Sha256Digest,
     manifest_key: ObjectKey,
     claim_key: ObjectKey,
@@ -168,11 +209,12 @@ impl<'a> Publication<'a> {
     pub(crate) fn new(
         to: &'a dyn Store,
         name: &'a VersionName,
-        manifest: &Manifest,
+        manifest: &'a Manifest,
     ) -> Result<Self, KeyError> {
         Ok(Self {
             to,
             name,
+            manifest,
             offered: manifest.digest(),
             manifest_key: own_key(name, MANIFEST_FILE)?,
             claim_key: own_key(name, CLAIM_FILE)?,
@@ -220,6 +262,7 @@ impl<'a> Publication<'a> {
     pub(crate) async fn claim(&self, cancel: &CancellationToken) -> Result<Claimed, PublishError> {
         let claim = Claim {
             manifest_digest: self.offered,
+            manifest: Some(self.manifest.clone()),
         };
         let bytes = Bytes::from(serde_json::to_vec(&claim).unwrap_or_default());
         let claimed = loop {
@@ -245,16 +288,17 @@ impl<'a> Publication<'a> {
         if !matches!(outcome, Ok(false)) {
             self.release(cancel).await;
         }
-        Ok(if outcome? { Claimed::Finished } else { claimed })
+        if outcome? {
+            return Ok(Claimed::Finished);
+        }
+        // The claim stays: it tells the next removal to wait, and the next run goes on with it.
+        still_wanted(self.to, self.name, cancel).await?;
+        Ok(claimed)
     }
 
     /// Writes the manifest: from now on the version is there.
-    pub(crate) async fn finish(
-        &self,
-        manifest: &Manifest,
-        cancel: &CancellationToken,
-    ) -> Result<(), PublishError> {
-        let bytes = Bytes::from(manifest.to_bytes());
+    pub(crate) async fn finish(&self, cancel: &CancellationToken) -> Result<(), PublishError> {
+        let bytes = Bytes::from(self.manifest.to_bytes());
         match create_bytes(self.to, &self.manifest_key, &bytes, cancel).await {
             Ok(_) => {}
             Err(CreateError::Taken { expected, actual }) => {
@@ -284,6 +328,23 @@ impl<'a> Publication<'a> {
             }
             Ok(()) | Err(_) => {}
         }
+    }
+}
+
+/// An error while somebody removes the version. For whoever has just written a claim or a
+/// lease of its own.
+pub(crate) async fn still_wanted(
+    store: &dyn Store,
+    name: &VersionName,
+    cancel: &CancellationToken,
+) -> Result<(), PublishError> {
+    match lease::removal_of(store, name, cancel).await? {
+        None => Ok(()),
+        Some(removal) => Err(PublishError::BeingRemoved {
+            name: Box::new(name.clone()),
+            store: store.name().into(),
+            holder: removal.holder.into(),
+        }),
     }
 }
 

@@ -101,6 +101,21 @@ pub trait Store: fmt::Debug + Send + Sync {
         Ok(false)
     }
 
+    /// Parts of an upload under way, of this content to this key, that can be read already:
+    /// by index, counted in parts of [`part_bytes`]. Empty where the store shows none.
+    ///
+    /// # Errors
+    /// Any class but `NotFound` and `Precondition`.
+    async fn parts_under_way(
+        &self,
+        key: &ObjectKey,
+        content: &Checksums,
+        cancel: &CancellationToken,
+    ) -> Result<BTreeMap<u32, ObjectInfo>, StoreError> {
+        let _ = (key, content, cancel);
+        Ok(BTreeMap::new())
+    }
+
     /// What a receipt of this store, the pins of objects that were proved once, is good for.
     fn receipts(&self) -> Receipts {
         Receipts::None

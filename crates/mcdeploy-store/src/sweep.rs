@@ -1,4 +1,4 @@
-//! Frees what uploads left behind: multiparts, part objects, partial files, claims.
+//! Frees what uploads left behind: multiparts, part objects, partial files, claims, leases.
 //!
 //! Ages are by the store's own clock on both sides, so a wrong clock here does no harm:
 //! "now" is the time that the store gives to an object that is written for this purpose.
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Cause, ListedObject, ObjectKey, Store, StoreError,
     create::{CreateError, create_bytes},
-    key::PARTS_PREFIX,
+    key::{LEASES_PREFIX, PARTS_PREFIX},
     manifest::CLAIM_FILE,
 };
 
@@ -28,6 +28,8 @@ pub struct Swept {
     pub part_objects: Vec<String>,
     /// Claims of pushes that ended, or never will.
     pub claims: Vec<String>,
+    /// Leases of copies and removals that were killed.
+    pub leases: Vec<String>,
     /// Bytes of the part objects; stores do not say it of the rest.
     pub bytes: u64,
 }
@@ -62,7 +64,9 @@ pub async fn sweep(
     let parts = old_parts(&listed, is_old);
     swept.bytes = parts.iter().map(|part| part.size_bytes).sum();
     let claims = old_claims(&listed, is_old);
-    for object in parts.iter().chain(&claims) {
+    let leases = listed.iter().filter(|o| o.key.starts_with(LEASES_PREFIX));
+    let leases: Vec<_> = leases.filter(|lease| is_old(lease.modified_s)).collect();
+    for object in parts.iter().chain(&claims).chain(&leases) {
         // A key that we refuse is none of ours.
         if let (false, Ok(object)) = (dry_run, object.object()) {
             store.delete(&object, cancel).await?;
@@ -71,6 +75,7 @@ pub async fn sweep(
     let keys = |objects: Vec<&ListedObject>| objects.iter().map(|o| o.key.clone()).collect();
     swept.part_objects = keys(parts);
     swept.claims = keys(claims);
+    swept.leases = keys(leases);
     Ok(swept)
 }
 
@@ -98,7 +103,10 @@ fn old_claims(listed: &[ListedObject], is_old: impl Fn(Option<i64>) -> bool) -> 
 }
 
 /// The time by the store's clock, in seconds since 1970.
-async fn store_clock(store: &dyn Store, cancel: &CancellationToken) -> Result<i64, StoreError> {
+pub(crate) async fn store_clock(
+    store: &dyn Store,
+    cancel: &CancellationToken,
+) -> Result<i64, StoreError> {
     // A hasher with random keys makes a name that no other sweep has.
     let name = format!(".mcdeploy/clock-{:016x}", RandomState::new().hash_one(0));
     let error = |cause| StoreError {

@@ -1,13 +1,17 @@
-//! Copies a version from one store to another, streaming, proved equal by checksums.
+//! Copies a version from one store to others, streaming, proved equal by checksums.
 
-use mcdeploy_api::{ErrorClass, Sha256Digest, TransferPlan};
+use std::time::Duration;
+
+use mcdeploy_api::{ErrorClass, Sha256Digest, TransferPlan, names::MANIFEST_FILE};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Manifest, OnProgress, PublishError, Store, StoreError, TransferOptions, VersionName,
+    await_manifest,
     engine::{Job, TargetOutcome},
+    lease::{Lease, Purpose},
     open,
-    publish::Files,
+    publish::{Files, still_wanted},
     verify::{Found, read_manifest, version_name},
 };
 
@@ -74,30 +78,33 @@ impl TransferError {
 
 /// Makes every target of the plan hold the plan's version. Idempotent.
 ///
-/// Targets do not wait for each other past a bound; with one that failed the others are
-/// whole all the same, and the same call again does only what is missing.
+/// Targets do not wait for each other past a bound; with one that failed, or cannot even
+/// be opened, the others are whole all the same, and the same call again does only what
+/// is missing.
 ///
 /// # Errors
-/// The first target's that failed, see [`TransferError`]; `Transient`, `Throttled` and
-/// `Unknown` may be tried again.
+/// The source's, see [`TransferError`]; `Transient`, `Throttled` and `Unknown` may be tried
+/// again. What came of each target is in the answer.
 pub async fn transfer_version(
     plan: &TransferPlan,
     options: &TransferOptions,
     on_progress: OnProgress<'_>,
     cancel: &CancellationToken,
-) -> Result<Transferred, TransferError> {
+) -> Result<Replicated, TransferError> {
     let TransferPlan {
         model,
         version,
         manifest_digest,
         source,
-        target,
-        more_targets,
+        targets,
     } = plan;
     let source = open(source).await?;
-    let mut opened = vec![];
-    for target in std::iter::once(target).chain(more_targets) {
-        opened.push(open(target).await?);
+    let (mut opened, mut closed) = (vec![], vec![]);
+    for target in targets {
+        match open(target).await {
+            Ok(store) => opened.push(store),
+            Err(error) => closed.push(TargetOutcome::not_opened(&target.name, error)),
+        }
     }
     let targets: Vec<_> = opened.iter().map(AsRef::as_ref).collect();
     let request = Replication {
@@ -107,22 +114,16 @@ pub async fn transfer_version(
         version,
         digest: manifest_digest,
     };
-    let replicated = replicate_version(&request, options, on_progress, cancel).await?;
-    let mut done = Transferred {
-        size_bytes: replicated.size_bytes,
-        files: replicated.files,
-        is_new: false,
-    };
-    for target in replicated.targets {
-        done.is_new |= target.outcome?;
-    }
+    let mut done = replicate_version(&request, options, on_progress, cancel).await?;
+    done.targets.extend(closed);
     Ok(done)
 }
 
 /// What [`replicate_version`] is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Replication<'a> {
-    /// A store with a verified copy.
+    /// A store with a verified copy, or, with [`TransferOptions::follow`], one that is still
+    /// receiving it.
     pub source: &'a dyn Store,
     /// Stores that get one, each at most once.
     pub targets: &'a [&'a dyn Store],
@@ -141,7 +142,7 @@ pub struct Replicated {
     pub size_bytes: u64,
     /// Number of files.
     pub files: usize,
-    /// One entry per target, in their order.
+    /// One entry per target, in their order; last those that could not be opened.
     pub targets: Vec<TargetOutcome>,
 }
 
@@ -157,21 +158,66 @@ pub async fn replicate_version(
     on_progress: OnProgress<'_>,
     cancel: &CancellationToken,
 ) -> Result<Replicated, TransferError> {
+    let (source, targets) = (request.source, request.targets);
+    let name = version_name(source, request.model, request.version)?;
+    let lease = hold_source(source, &name, targets, cancel).await?;
+    let work = Box::pin(replicate_held(&name, request, options, on_progress, cancel));
+    match lease {
+        Some(lease) => lease.during(work, cancel).await,
+        None => work.await,
+    }
+}
+
+/// Tells whoever would remove the version from the source that it is read. None where this
+/// process may only read: then what refers to the version has to protect it.
+async fn hold_source<'a>(
+    source: &'a dyn Store,
+    name: &VersionName,
+    targets: &[&dyn Store],
+    cancel: &CancellationToken,
+) -> Result<Option<Lease<'a>>, TransferError> {
+    let targets: Vec<_> = targets.iter().map(|target| target.name()).collect();
+    let holder = format!("a copy to {}", targets.join(", "));
+    let lease = match Lease::take(source, name, Purpose::Copy, &holder, cancel).await {
+        Ok(lease) => lease,
+        Err(error) if error.class() == ErrorClass::Permanent => {
+            tracing::debug!("the source is read without a lease: {error}");
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match still_wanted(source, name, cancel).await {
+        Ok(()) => Ok(Some(lease)),
+        Err(error) => {
+            lease.release().await;
+            Err(error.into())
+        }
+    }
+}
+
+async fn replicate_held(
+    name: &VersionName,
+    request: &Replication<'_>,
+    options: &TransferOptions,
+    on_progress: OnProgress<'_>,
+    cancel: &CancellationToken,
+) -> Result<Replicated, TransferError> {
     let Replication {
         source,
         targets,
-        model,
-        version,
         digest,
+        ..
     } = *request;
-    let name = version_name(source, model, version)?;
-    let manifest = source_manifest(source, &name, digest, cancel).await?;
+    let manifest = match options.follow {
+        None => source_manifest(source, name, digest, cancel).await?,
+        Some(patience) => coming_manifest(source, name, (digest, patience), cancel).await?,
+    };
     let job = Job {
         from: Files {
             store: source,
-            version: Some(&name),
+            version: Some(name),
         },
-        name: &name,
+        name,
         manifest: &manifest,
         options,
         on_progress,
@@ -192,15 +238,37 @@ async fn source_manifest(
 ) -> Result<Manifest, TransferError> {
     match read_manifest(source, name, digest, cancel).await? {
         Found::Manifest(manifest, _) => Ok(manifest),
-        Found::Missing => Err(TransferError::SourceMissing {
-            model: name.model().to_owned(),
-            version: name.version().to_owned(),
-            store: source.name().to_owned(),
-        }),
+        Found::Missing => Err(missing(source, name)),
         Found::Other(detail) => Err(TransferError::SourceManifest {
             store: source.name().to_owned(),
             detail,
         }),
+    }
+}
+
+/// The manifest of a source that may still be receiving the version.
+async fn coming_manifest(
+    source: &dyn Store,
+    name: &VersionName,
+    (digest, patience): (&Sha256Digest, Duration),
+    cancel: &CancellationToken,
+) -> Result<Manifest, TransferError> {
+    let (model, version) = (name.model(), name.version());
+    match await_manifest(source, model, version, patience, cancel).await? {
+        Some((manifest, actual)) if actual == *digest => Ok(manifest),
+        Some((_, actual)) => Err(TransferError::SourceManifest {
+            store: source.name().to_owned(),
+            detail: format!("{MANIFEST_FILE}: expected {digest}, actual {actual}"),
+        }),
+        None => Err(missing(source, name)),
+    }
+}
+
+fn missing(source: &dyn Store, name: &VersionName) -> TransferError {
+    TransferError::SourceMissing {
+        model: name.model().to_owned(),
+        version: name.version().to_owned(),
+        store: source.name().to_owned(),
     }
 }
 

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
-use mcdeploy_api::Provider;
+use mcdeploy_api::{ImageRegistry, Provider};
 use mcdeploy_registry::SourceAddress;
 use mcdeploy_sandbox::SandboxArgs;
 
 pub(crate) use self::artifacts::{
-    ArtifactsCommand, CpArgs, GcArgs, LsArgs, PlanArgs, ReplicateArgs, RuleArgs, ScrubArgs,
+    ArtifactsCommand, Bytes, CpArgs, GcArgs, LsArgs, PlanArgs, ReplicateArgs, RuleArgs, ScrubArgs,
     StoreArgs, VerifyArgs,
 };
 use crate::{
@@ -358,7 +358,7 @@ pub(crate) struct ClustersAddArgs {
         short,
         long,
         value_name = "FILE",
-        conflicts_with_all = ["name", "provider", "region", "store", "ingress", "server", "member_context"]
+        conflicts_with_all = ["name", "provider", "region", "store", "image_registry", "node_cache", "ingress", "server", "member_context"]
     )]
     pub(crate) file: Option<PathBuf>,
     /// Check the inventory, show what would be done, and do nothing; a hub that answers is asked
@@ -380,6 +380,16 @@ pub(crate) struct ClustersAddArgs {
     /// ArtifactStore that the cluster's pods read models from
     #[arg(long, value_name = "NAME", required_unless_present = "file")]
     pub(crate) store: Option<String>,
+    /// Registry that the cluster's pods pull from; images are copied there first
+    #[arg(long, value_name = "HOST[/PATH]", value_parser = crate::image_registry::parse)]
+    pub(crate) image_registry: Option<ImageRegistry>,
+    /// Secret in the hub with the registry's username and password, for the copies
+    #[arg(long, value_name = "NAME", requires = "image_registry")]
+    pub(crate) image_registry_secret: Option<String>,
+    /// What the cache of a node may hold, such as 100GiB, where the chart's member.cache makes
+    /// one [default: as before, else no cache is used]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) node_cache: Option<Bytes>,
     /// Where the gateway answers, when its Service's own address does not do
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) ingress: Option<String>,

@@ -19,6 +19,8 @@ pub(crate) fn member(name: &str, provider: Provider) -> MemberCluster {
                 key: "kubeconfig".into(),
             }),
             artifact_store_ref: ObjectName::new(provider.as_str()),
+            image_registry: None,
+            node_cache: None,
             ingress: None,
         },
     )

@@ -228,6 +228,14 @@ impl Hub {
         Api::all(self.client.clone())
     }
 
+    /// API of a kind in all namespaces.
+    pub(crate) fn everywhere<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::all(self.client.clone())
+    }
+
     /// One object, if it exists.
     pub(crate) async fn get<K>(&self, api: &Api<K>, name: &str) -> Result<Option<K>, HubError>
     where

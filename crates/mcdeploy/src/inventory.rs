@@ -7,8 +7,9 @@ mod strict;
 use std::collections::BTreeSet;
 
 use mcdeploy_api::{
-    AksAccess, ArtifactStoreSpec, ClusterAccess, EksAccess, Empty, GkeAccess, MemberClusterSpec,
-    ObjectName, Provider, StoreAuth, StoreLocation, check_jurisdiction, jurisdictions,
+    AksAccess, ArtifactStoreSpec, ClusterAccess, EksAccess, Empty, GkeAccess, ImageRegistry,
+    MemberClusterSpec, ObjectName, Provider, StoreAuth, StoreLocation, check_jurisdiction,
+    jurisdictions,
 };
 use serde::Deserialize;
 
@@ -19,7 +20,7 @@ pub(crate) struct Fleet {
     pub(crate) clusters: Vec<FleetCluster>,
     /// Become `ArtifactStore`s.
     pub(crate) stores: Vec<FleetStore>,
-    /// Known, and not kept in the hub yet.
+    /// Kept where clusters name them.
     #[serde(default)]
     pub(crate) registries: Vec<FleetRegistry>,
     /// Known, and not kept in the hub yet.
@@ -37,6 +38,9 @@ pub(crate) struct FleetCluster {
     #[serde(default)]
     pub(crate) jurisdiction: Option<String>,
     pub(crate) artifact_store_ref: String,
+    /// An entry of `registries`.
+    #[serde(default)]
+    pub(crate) image_registry_ref: Option<String>,
     pub(crate) access: FleetAccess,
 }
 
@@ -143,18 +147,45 @@ impl FleetAccess {
     }
 }
 
-impl FleetCluster {
-    /// The spec of its `MemberCluster`, where that needs no token. Access that the
-    /// operator can use now is kept before one that it cannot use yet.
-    pub(crate) fn spec(&self, known: Option<&MemberClusterSpec>) -> Option<MemberClusterSpec> {
-        let identity = self.access.identity()?;
+impl Fleet {
+    /// The registry that a cluster pulls from: the one that it names here, with what the
+    /// hub knows of how to use it; else the one that the hub knows.
+    pub(crate) fn image_registry(
+        &self,
+        cluster: &FleetCluster,
+        known: Option<&ImageRegistry>,
+    ) -> Option<ImageRegistry> {
+        let Some(name) = &cluster.image_registry_ref else {
+            return known.cloned();
+        };
+        let mut registries = self.registries.iter();
+        let named = registries.find(|registry| registry.name == *name)?;
+        let same = known.filter(|known| known.prefix == named.prefix).cloned();
+        Some(same.unwrap_or_else(|| ImageRegistry {
+            prefix: named.prefix.clone(),
+            plain_http: false,
+            secret_ref: None,
+        }))
+    }
+
+    /// The spec of a cluster's `MemberCluster`, where that needs no token. Access that
+    /// the operator can use now is kept before one that it cannot use yet.
+    pub(crate) fn spec(
+        &self,
+        cluster: &FleetCluster,
+        known: Option<&MemberClusterSpec>,
+    ) -> Option<MemberClusterSpec> {
+        let identity = cluster.access.identity()?;
         let usable = known.filter(|known| known.access.kubeconfig_secret_ref.is_some());
+        let registry = known.and_then(|known| known.image_registry.as_ref());
         Some(MemberClusterSpec {
-            provider: self.provider,
-            region: self.region.clone(),
-            jurisdiction: self.jurisdiction.clone(),
+            provider: cluster.provider,
+            region: cluster.region.clone(),
+            jurisdiction: cluster.jurisdiction.clone(),
             access: usable.map_or(identity, |known| known.access.clone()),
-            artifact_store_ref: ObjectName::new(&self.artifact_store_ref),
+            artifact_store_ref: ObjectName::new(&cluster.artifact_store_ref),
+            image_registry: self.image_registry(cluster, registry),
+            node_cache: known.and_then(|known| known.node_cache.clone()),
             ingress: known.and_then(|known| known.ingress.clone()),
         })
     }
@@ -277,6 +308,7 @@ fn check_cluster(
         region,
         jurisdiction: law,
         artifact_store_ref,
+        image_registry_ref,
         access,
     } = cluster;
     let what = format!("cluster {name:?}");
@@ -288,6 +320,13 @@ fn check_cluster(
         problems.push(format!(
             "cluster {name:?} is in {provider}, and its access is by {}",
             access.as_str()
+        ));
+    }
+    if let Some(wanted) = image_registry_ref
+        && !fleet.registries.iter().any(|one| one.name == *wanted)
+    {
+        problems.push(format!(
+            "cluster {name:?} names the registry {wanted:?}, which is not here"
         ));
     }
     let store = fleet

@@ -17,6 +17,7 @@ mod exit;
 mod fixtures;
 mod hub;
 mod image;
+mod image_registry;
 mod inventory;
 mod live;
 mod names;

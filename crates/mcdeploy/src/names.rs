@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use mcdeploy_api::ParseDigestError;
+use mcdeploy_plan::gc::NamedVersion;
 use serde::Deserialize;
 
 /// Name of a model, and of its `ModelDeployment`.
@@ -48,12 +50,13 @@ impl FromStr for ModelName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if is_name(text, 40, "-") {
+        // Services are named after it, and their names begin with a letter.
+        if is_name(text, 40, "-") && text.starts_with(|c: char| c.is_ascii_lowercase()) {
             return Ok(Self(text.to_owned()));
         }
         Err(format!(
             "{text:?} is no name of a model: expected 1 to 40 of a-z, 0-9 and \"-\", \
-             beginning and ending with a letter or digit"
+             beginning with a letter and ending with a letter or digit"
         ))
     }
 }
@@ -80,7 +83,9 @@ impl FromStr for VersionName {
     }
 }
 
-fn is_name(text: &str, length_max: usize, inner: &str) -> bool {
+/// Whether a text is made of small letters, digits and `inner`, begins and ends with a letter
+/// or digit, and is not too long.
+pub(crate) fn is_name(text: &str, length_max: usize, inner: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     text.len() <= length_max
         && text.starts_with(plain)
@@ -109,6 +114,32 @@ impl FromStr for VersionRef {
             model,
             version: version.parse()?,
         })
+    }
+}
+
+/// A version to the byte: `digits:v3@sha256:…`, or without the digest whatever it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExactVersion(pub(crate) NamedVersion);
+
+impl FromStr for ExactVersion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (version, digest) = match text.split_once('@') {
+            Some((version, digest)) => (version, Some(digest)),
+            None => (text, None),
+        };
+        let digest = digest.map(str::parse).transpose();
+        let digest = digest.map_err(|error: ParseDigestError| error.to_string())?;
+        let named: VersionRef = version.parse()?;
+        let model = named.model.ok_or_else(|| {
+            format!("{text:?} names no model: expected MODEL:VERSION or MODEL:VERSION@DIGEST")
+        })?;
+        Ok(Self(NamedVersion {
+            model: model.to_string(),
+            version: named.version.to_string(),
+            digest,
+        }))
     }
 }
 
@@ -149,10 +180,32 @@ mod tests {
             "-v3",
             "v3-",
             ":v3",
+            "2a:v3",
             "a:b:c",
             &"v".repeat(21),
         ] {
             assert!(wrong.parse::<VersionRef>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn exact_versions_name_their_model_and_may_name_their_digest() {
+        let hex = "a".repeat(64);
+        let exact = |text: &str| text.parse::<ExactVersion>().map(|exact| exact.0);
+        let named = exact(&format!("digits:v3@sha256:{hex}")).unwrap();
+        assert_eq!(
+            (named.model.as_str(), named.version.as_str()),
+            ("digits", "v3")
+        );
+        assert_eq!(named.digest.unwrap().short(64), hex);
+        assert_eq!(exact("digits:v3").unwrap().digest, None);
+        for wrong in [
+            "v3",
+            "digits:v3@",
+            "digits:v3@sha256:abc",
+            "digits:v3@latest",
+        ] {
+            assert!(exact(wrong).is_err(), "{wrong:?}");
         }
     }
 

@@ -5,14 +5,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mcdeploy_api::{EnvVar, ResourceRequirements};
+use mcdeploy_api::EnvVar;
 use serde::Deserialize;
+use serde_saphyr::Spanned;
 
 use crate::{
     exit::{ExitStatus, Failure},
     image::Mirror,
     names::ModelName,
+    store_ref::StoreRef,
 };
+
+mod fields;
+
+pub(crate) use fields::{Image, Namespace, Replicas, Resources, Weight};
 
 /// Name of the file.
 pub(crate) const FILE_NAME: &str = "mcdeploy.yaml";
@@ -25,13 +31,13 @@ pub(crate) struct Project {
     pub(crate) model: ModelName,
     /// Namespace of the hub.
     #[serde(default)]
-    pub(crate) namespace: Option<String>,
+    pub(crate) namespace: Option<Namespace>,
     /// Directory that holds a directory per version; relative to the file.
     #[serde(default)]
     pub(crate) dir: Option<PathBuf>,
     /// Image of the model server.
     #[serde(default)]
-    pub(crate) image: Option<String>,
+    pub(crate) image: Option<Image>,
     /// The rest of the container.
     #[serde(default)]
     pub(crate) container: ContainerSection,
@@ -43,10 +49,10 @@ pub(crate) struct Project {
     pub(crate) repeatable: bool,
     /// Weights of member clusters; empty: every region serves its own requests.
     #[serde(default)]
-    pub(crate) weights: BTreeMap<String, Weight>,
-    /// `ArtifactStore` that `push` uploads to.
+    pub(crate) weights: BTreeMap<String, Spanned<Weight>>,
+    /// Store that `push` uploads to.
     #[serde(default)]
-    pub(crate) store: Option<String>,
+    pub(crate) store: Option<StoreRef>,
     /// Where this program looks up tags of a registry, by the registry's name.
     #[serde(default)]
     pub(crate) registry_mirrors: BTreeMap<String, Mirror>,
@@ -61,43 +67,20 @@ pub(crate) struct ContainerSection {
     /// Environment, in order.
     pub(crate) env: Vec<EnvVar>,
     /// Requests and limits.
-    pub(crate) resources: Option<ResourceRequirements>,
+    pub(crate) resources: Option<Resources>,
 }
-
-/// Pods per member cluster, 1 to 1000.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "i64")]
-pub(crate) struct Replicas(pub(crate) i32);
-
-/// A weight, 0 to 1000.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "i64")]
-pub(crate) struct Weight(pub(crate) i32);
 
 fn yes() -> bool {
     true
 }
 
-fn within(value: i64, least: i32, most: i32, what: &str) -> Result<i32, String> {
-    let fits = i32::try_from(value).ok();
-    fits.filter(|value| (least..=most).contains(value))
-        .ok_or_else(|| format!("{what} is {value}: expected {least} to {most}"))
-}
-
-impl TryFrom<i64> for Replicas {
-    type Error = String;
-
-    fn try_from(value: i64) -> Result<Self, String> {
-        within(value, 1, 1000, "replicas").map(Self)
-    }
-}
-
-impl TryFrom<i64> for Weight {
-    type Error = String;
-
-    fn try_from(value: i64) -> Result<Self, String> {
-        within(value, 0, 1000, "a weight").map(Self)
-    }
+/// A weight of a member cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WrittenWeight {
+    /// 0 to 1000.
+    pub(crate) weight: i32,
+    /// File, line and column.
+    pub(crate) place: String,
 }
 
 /// A project file that was found.
@@ -116,6 +99,19 @@ impl Found {
         let dir = self.project.dir.as_ref()?;
         // Without the "." of "./models", which reads badly in messages.
         Some(base.join(dir).components().collect())
+    }
+
+    /// Weights by member cluster, each with where it is written.
+    pub(crate) fn weights(&self) -> BTreeMap<String, WrittenWeight> {
+        let weights = self.project.weights.iter().map(|(cluster, weight)| {
+            let (at, path) = (weight.referenced, self.path.display());
+            let written = WrittenWeight {
+                weight: weight.value.0,
+                place: format!("{path}:{}:{}", at.line(), at.column()),
+            };
+            (cluster.clone(), written)
+        });
+        weights.collect()
     }
 }
 
@@ -178,6 +174,16 @@ fn without_repeats(rendered: &str) -> String {
         None => message,
     };
     let readable = message.replace("invalid i64", "expected a whole number");
+    let readable = readable.replace(
+        "expected mapping start",
+        "expected fields, such as model: NAME",
+    );
+    let readable = match readable.split_once(" at line ") {
+        Some(("unexpected end of file", _)) => {
+            "the file is empty: expected at least model: NAME".to_owned()
+        }
+        _ => readable,
+    };
     let lines = snippet
         .lines()
         .filter(|line| !line.trim_start().starts_with("-->"));
@@ -224,6 +230,18 @@ mod tests {
             ("twice", "model: digits\nmodel: letters\n"),
             ("tab", "model: digits\ncontainer:\n\targs: []\n"),
             ("list", "- model\n"),
+            ("begins with a digit", "model: 2025-digits\n"),
+            ("no image", "model: digits\nimage: UPPER case\n"),
+            ("no store", "model: digits\nstore: s3:/x\n"),
+            (
+                "store without a bucket",
+                "model: digits\nstore: \"s3://\"\n",
+            ),
+            ("no namespace", "model: digits\nnamespace: Foo_Bar\n"),
+            (
+                "no amount",
+                "model: digits\ncontainer:\n  resources: {limits: {memory: lots}}\n",
+            ),
         ];
         let all = cases.map(|(name, text)| format!("## {name}\n{}\n", shown(text)));
         insta::assert_snapshot!(all.join("\n"));
@@ -250,7 +268,7 @@ registryMirrors: {\"registry.test:5000\": \"http://10.203.0.10:5000\"}
         assert_eq!(project.replicas, Some(Replicas(3)));
         assert_eq!(project.container.args, ["--workers", "2"]);
         assert!(!project.repeatable);
-        assert_eq!(project.weights["gcp"], Weight(0));
+        assert_eq!(project.weights["gcp"].value, Weight(0));
         assert_eq!(project.registry_mirrors.len(), 1);
     }
 

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     exit::{ExitStatus, Failure},
     names::did_you_mean,
+    project::WrittenWeight,
 };
 
 /// What is asked for.
@@ -35,7 +36,7 @@ pub(crate) struct Request {
     /// Whether unanswered requests may be sent again elsewhere.
     pub(crate) repeatable: bool,
     /// Weights by member cluster; empty: every region serves its own.
-    pub(crate) weights: BTreeMap<String, i32>,
+    pub(crate) weights: BTreeMap<String, WrittenWeight>,
 }
 
 /// What the hub knows.
@@ -107,8 +108,12 @@ pub(crate) enum RequestError {
         command: String,
     },
     /// `weights` names something that is no member cluster.
-    #[error("weights in mcdeploy.yaml: there is no member cluster {meant}: {known}")]
-    UnknownWeight { meant: String, known: String },
+    #[error("{place}: weights: there is no member cluster {meant}: {known}")]
+    UnknownWeight {
+        place: String,
+        meant: String,
+        known: String,
+    },
 }
 
 impl From<RequestError> for Failure {
@@ -252,8 +257,10 @@ fn check_clusters_exist(selection: &ClusterSelection, world: &World) -> Result<(
 }
 
 fn check_weights(request: &Request, world: &World) -> Result<(), RequestError> {
-    match request.weights.keys().find(|name| !is_member(name, world)) {
-        Some(name) => Err(RequestError::UnknownWeight {
+    let mut weights = request.weights.iter();
+    match weights.find(|(name, _)| !is_member(name, world)) {
+        Some((name, written)) => Err(RequestError::UnknownWeight {
+            place: written.place.clone(),
             meant: meant_cluster(name, world),
             known: known_clusters(world),
         }),
@@ -377,9 +384,9 @@ fn wanted_policy(
     let weights = request
         .weights
         .iter()
-        .map(|(cluster, &weight)| ClusterWeight {
+        .map(|(cluster, written)| ClusterWeight {
             cluster: cluster.clone(),
-            weight,
+            weight: written.weight,
         });
     let spec = TrafficPolicySpec {
         deployment_ref: BackendRef {

@@ -18,7 +18,7 @@ pub(crate) fn find_project(args: &ProjectArgs) -> Result<Option<Found>, Failure>
 
 /// Flag or environment > `mcdeploy.yaml` > the context > `default`.
 pub(crate) fn namespace(args: &ProjectArgs, found: Option<&Found>, hub: &Hub) -> String {
-    let of_file = || found.and_then(|found| found.project.namespace.clone());
+    let of_file = || Some(found?.project.namespace.clone()?.0);
     let chosen = args.namespace.clone().or_else(of_file);
     chosen.unwrap_or_else(|| hub.context_namespace().to_owned())
 }

@@ -7,6 +7,7 @@ use mcdeploy_api::{
     S3Location, SecretValues, StoreAccess, StoreAuth, StoreLocation,
 };
 use mcdeploy_plan::transfer::Location;
+use serde::Deserialize;
 
 use crate::environment::Environment;
 
@@ -16,7 +17,8 @@ const NO_REGION: &str = "unknown";
 const S3_REGION: &str = "us-east-1";
 
 /// A store as typed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub(crate) enum StoreRef {
     /// Name of an `ArtifactStore`.
     Hub(String),
@@ -59,10 +61,22 @@ impl FromStr for StoreRef {
         if !text.contains("://") {
             return match text {
                 "" => Err("a store is a name or a URL, and not empty".to_owned()),
+                // No object of Kubernetes has such a name.
+                name if name.contains([':', '/']) => Err(format!(
+                    "{name:?} is no store: expected a name, or s3://, az://, gs:// or file://"
+                )),
                 name => Ok(Self::Hub(name.to_owned())),
             };
         }
         text.parse().map(Self::Url)
+    }
+}
+
+impl TryFrom<String> for StoreRef {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }
 

@@ -29,6 +29,16 @@ pub(crate) struct Named {
     source: Source,
 }
 
+impl Named {
+    /// Whether it is a place that no hub knows.
+    pub(crate) fn is_url(&self) -> bool {
+        match self.source {
+            Source::Url(_) => true,
+            Source::Hub(_) => false,
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Source {
     Hub(Box<ArtifactStore>),
@@ -84,6 +94,11 @@ impl<'a> Stores<'a> {
     /// The hub, when it was asked.
     pub(crate) fn hub(&self) -> Option<&Hub> {
         self.hub.as_ref()
+    }
+
+    /// Every `ArtifactStore` of the hub; none when it was not asked.
+    pub(crate) fn all_of_hub(&self) -> Vec<Named> {
+        self.known.iter().map(of_hub).collect()
     }
 
     fn named(&self, wanted: &StoreRef) -> Result<Named, Failure> {

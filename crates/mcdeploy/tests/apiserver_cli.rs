@@ -22,6 +22,8 @@ use mcdeploy_sandbox::testing::TestApiServer;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+mod collecting;
+mod image;
 mod watching;
 
 const IMAGE: &str =
@@ -268,6 +270,8 @@ async fn rollouts_against_a_real_api_server() {
     interruption_detaches(&world).await;
     watching::two_rollouts_at_once_do_not_mix(&world).await;
     watching::status_is_watched(&world);
+    watching::a_terminal_is_drawn_on_and_keeps_the_last_rows(&world).await;
+    image::a_tag_is_said_and_deployed_as_its_digest(&world).await;
     policy_follows_the_project_file(&world).await;
     reading_commands(&world);
     other_manager_is_a_conflict(&world).await;
@@ -350,6 +354,14 @@ async fn later_rollout_sets_scope_only(world: &World) {
     world.play_operator(2, true, &[("aws", "Done")]).await;
     let ran = wait(child);
     ran.check(0, "left as they are: gcp").check(0, "aws: done");
+    let mut told: Vec<_> = ran
+        .stderr
+        .lines()
+        .filter(|l| l.starts_with("aws: "))
+        .collect();
+    let all = told.len();
+    told.dedup();
+    assert_eq!(told.len(), all, "a line for each change: {}", ran.stderr);
     assert!(ran.stdout.contains("digits-2 Complete"), "{}", ran.stdout);
     let spec = serde_json::to_value(&world.deployment().await.unwrap().spec).unwrap();
     assert_eq!(spec["placement"], json!({"providers": ["gcp", "aws"]}));
@@ -446,6 +458,7 @@ async fn policy_follows_the_project_file(world: &World) {
     world.project("model: digits\nweights: {asw: 1}\n");
     world
         .run(&["rollout", "--model", "v3"])
+        .check(2, "mcdeploy.yaml:2:16: weights: there is no member cluster")
         .check(2, "did you mean \"aws\"?");
     world.project("modle: digits\n");
     world
@@ -746,6 +759,7 @@ fn init_writes_one_file_and_never_overwrites() {
 #[test]
 fn help_is_fast() {
     let dir = tempfile::tempdir().unwrap();
+    // On a machine that is busy with other tests; the demo measures the median.
     let fastest = (0..10).map(|_| {
         let begin = Instant::now();
         let ran = Ran::of(command(dir.path(), &["--help"]).output().unwrap());

@@ -264,6 +264,39 @@ async fn a_version_is_copied_to_other_clouds_and_to_disk_unless_that_costs_too_m
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_has_nothing_yet_is_followed_until_its_copy_came_through() {
+    let clouds = Clouds::start().await;
+    let (s3, azure, gcs) = (clouds.s3_url(), clouds.azure_url(), clouds.gcs_url());
+    clouds.push("v2", &s3);
+    let hop = |from: &str, to: &str, more: &[&str]| {
+        let args = [
+            "artifacts",
+            "replicate",
+            "digits:v2",
+            "--from",
+            from,
+            "--to",
+            to,
+        ];
+        clouds.run(&[&args[..], more].concat())
+    };
+    let (code, _, stderr) = hop(&azure, &gcs, &[]);
+    assert_eq!(code, 5, "{stderr}");
+    assert!(stderr.contains("--follow"), "{stderr}");
+    std::thread::scope(|scope| {
+        let onward = scope.spawn(|| hop(&azure, &gcs, &["--follow"]));
+        std::thread::park_timeout(std::time::Duration::from_millis(1500));
+        assert!(!onward.is_finished(), "it did not wait");
+        let (code, _, stderr) = hop(&s3, &azure, &[]);
+        assert_eq!(code, 0, "{stderr}");
+        let (code, _, stderr) = onward.join().unwrap();
+        assert_eq!(code, 0, "{stderr}");
+    });
+    let (code, stdout, stderr) = clouds.run(&["artifacts", "verify", "digits:v2", &azure, &gcs]);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rot_that_metadata_hides_is_found_by_reading_and_repaired_from_a_whole_copy() {
     let clouds = Clouds::start().await;
     let (s3, gcs) = (clouds.s3_url(), clouds.gcs_url());
@@ -317,6 +350,53 @@ async fn what_unfinished_pushes_left_is_freed_only_when_old_and_asked_for() {
     assert_eq!(code, 0, "{stderr}");
     assert!(!claim.exists());
     let (code, stdout, _) = clouds.run(&["artifacts", "verify", "digits:v1", &s3]);
+    assert_eq!(code, 0, "{stdout}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_hub_a_version_goes_only_by_its_digest_and_when_asked_for() {
+    let clouds = Clouds::start().await;
+    let s3 = clouds.s3_url();
+    clouds.push("v1", &s3);
+    clouds.push("v2", &s3);
+    let gc =
+        |rest: &[&str]| clouds.run(&[&["artifacts", "gc", &s3, "-o", "json"][..], rest].concat());
+    let (code, _, stderr) = gc(&["--versions"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("--remove MODEL:VERSION@DIGEST"), "{stderr}");
+    let (code, _, stderr) = gc(&["--remove", "digits:v1"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("without its digest"), "{stderr}");
+    let (_, stdout, _) = clouds.run(&["artifacts", "ls", &s3, "-o", "json"]);
+    let items = json(&stdout)["items"].clone();
+    let digest = |index: usize| items[index]["manifestDigest"].as_str().unwrap().to_owned();
+    let exact = |version: &str, index| format!("digits:{version}@{}", digest(index));
+    let wrong = exact("v1", 1);
+    let (code, stdout, stderr) = gc(&["--remove", &wrong, "--yes"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(
+        json(&stdout)["versions"][0]["reason"],
+        "OtherBytes",
+        "{stdout}"
+    );
+    let right = exact("v1", 0);
+    let (code, stdout, stderr) = gc(&["--remove", &right]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("no hub was asked"), "{stderr}");
+    assert_eq!(json(&stdout)["versions"][0]["action"], "Remove", "{stdout}");
+    assert!(
+        clouds.s3.object_file("digits/v1/config.json").exists(),
+        "a dry run"
+    );
+    let (code, stdout, stderr) = gc(&["--remove", &right, "--yes"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(
+        json(&stdout)["versions"][0]["action"],
+        "Removed",
+        "{stdout}"
+    );
+    assert!(!clouds.s3.object_file("digits/v1/config.json").exists());
+    let (code, stdout, _) = clouds.run(&["artifacts", "verify", "digits:v2", &s3]);
     assert_eq!(code, 0, "{stdout}");
 }
 

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{fetch, gateway, operator, transfer};
+use crate::{agent, copy_image, fetch, gateway, operator, transfer};
 
 /// The daemon of mcdeploy: control plane, gateway, and the jobs that move models.
 #[derive(Debug, Parser)]
@@ -23,8 +23,12 @@ pub(crate) enum Command {
     Operator(operator::Args),
     /// Routes inference in one region.
     Gateway(Box<gateway::Args>),
+    /// Brings model versions into the cache of one node.
+    Agent(agent::Args),
     /// Copies one model version from one store to another.
     Transfer(transfer::Args),
+    /// Copies one image, by digest, to another registry.
+    CopyImage(copy_image::Args),
     /// Fetches one model version before a model server starts.
     Fetch(fetch::Args),
 }

@@ -135,6 +135,33 @@ fn duration(text: &str) -> anyhow::Result<Duration> {
 mod tests {
     use super::*;
 
+    #[derive(clap::Parser)]
+    struct Program {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn without_flags_a_gateway_does_what_the_documentation_says() {
+        let words = ["gateway", "--cluster", "aws"];
+        let Program { args } = clap::Parser::try_parse_from(words).unwrap();
+        let config = args.options().config;
+        let ms = Duration::from_millis;
+        assert_eq!(config.timings.connect, ms(300));
+        assert_eq!(config.timings.per_try, ms(1000));
+        assert_eq!(
+            (config.health.interval, config.health.timeout),
+            (ms(500), ms(400))
+        );
+        assert_eq!((config.health.fall, config.health.rise), (2, 3));
+        let retries = config.retries;
+        assert_eq!((retries.remote_tries, retries.budget_percent), (2, 20));
+        assert!(retries.enabled && config.health.enabled);
+        assert_eq!(config.limits.body_bytes, 8 * 1024 * 1024);
+        // The flags' defaults and the library's are written down twice.
+        assert_eq!(format!("{config:?}"), format!("{:?}", Config::new("aws")));
+    }
+
     #[test]
     fn durations_have_a_unit() {
         assert_eq!(duration("300ms").unwrap(), Duration::from_millis(300));

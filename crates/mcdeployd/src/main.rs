@@ -1,8 +1,10 @@
-//! The daemon: operator, gateway, transfer, fetch.
+//! The daemon: operator, gateway, agent, transfer, copy-image, fetch.
 //!
 //! Each subcommand is one module with `Args` and `run`. SIGTERM or Ctrl-C cancels it.
 
+mod agent;
 mod args;
+mod copy_image;
 mod fetch;
 mod gateway;
 mod log;
@@ -38,7 +40,9 @@ fn start(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Gateway(args) => block_on(|cancel| gateway::run(args, cancel)),
         Command::Operator(args) => block_on(|cancel| operator::run(args, cancel)),
+        Command::Agent(args) => block_on(|cancel| agent::run(args, cancel)),
         Command::Transfer(args) => block_on(|cancel| transfer::run(args, cancel)),
+        Command::CopyImage(args) => block_on(|cancel| copy_image::run(args, cancel)),
         Command::Fetch(args) => block_on(|cancel| fetch::run(args, cancel)),
     }
 }

@@ -4,14 +4,14 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use mcdeploy_cluster::{ClusterClient, lease};
-use mcdeploy_operator::{Pace, Settings, store_opener};
+use mcdeploy_operator::{Pace, Settings, log_follower, store_opener};
 use mcdeploy_plan::Timings;
 use tokio_util::sync::CancellationToken;
 
 /// Runs the control plane in the hub.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where to answer /healthz, /readyz and /metrics.
+    /// Where to answer /healthz and /metrics.
     #[arg(long, default_value = "0.0.0.0:9090")]
     admin: SocketAddr,
     /// Namespace with the Lease and with the Secrets of clusters and stores.
@@ -66,6 +66,7 @@ pub(crate) async fn run(args: Args, cancel: CancellationToken) -> anyhow::Result
         },
         pace: Pace::default(),
         open_store: store_opener(),
+        follow_log: log_follower(),
     };
     Box::pin(mcdeploy_operator::run(settings, hub, cancel)).await?;
     Ok(())

@@ -22,12 +22,24 @@ pub(crate) fn read_plan<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
 
 /// Leaves one line, `<Reason>: <message>`, for whoever asks why the container ended.
 pub(crate) fn write_termination(path: &Path, reason: Reason, message: &str) {
-    let mut line = format!("{reason}: {message}").replace('\n', " ");
-    if line.len() > MAX_MESSAGE_BYTES {
-        let end = (0..=MAX_MESSAGE_BYTES).rfind(|at| line.is_char_boundary(*at));
-        line.truncate(end.unwrap_or_default());
-    }
-    if let Err(error) = fs::write(path, line) {
+    write_lines(path, &[(None, reason, message.to_owned())]);
+}
+
+/// Leaves one line for each: `<Reason>: <message>`, after `<store>: ` where it is about one
+/// store. All of them fit, shortened alike.
+pub(crate) fn write_lines(path: &Path, said: &[(Option<&str>, Reason, String)]) {
+    let longest = (MAX_MESSAGE_BYTES / said.len().max(1)).saturating_sub(1);
+    let lines = said.iter().map(|(store, reason, message)| {
+        let store = store.map_or_else(String::new, |store| format!("{store}: "));
+        let mut line = format!("{store}{reason}: {message}").replace('\n', " ");
+        if line.len() > longest {
+            let end = (0..=longest).rfind(|at| line.is_char_boundary(*at));
+            line.truncate(end.unwrap_or_default());
+        }
+        line
+    });
+    let text = lines.collect::<Vec<_>>().join("\n");
+    if let Err(error) = fs::write(path, text) {
         let path = path.display();
         tracing::warn!(error = %error, "cannot write the termination message to {path}");
     }
@@ -55,6 +67,15 @@ mod tests {
         write_termination(&log, Reason::ChecksumMismatch, &"ü\n".repeat(4000));
         let line = fs::read_to_string(&log).unwrap();
         assert!(line.starts_with("ChecksumMismatch: ü ü ") && line.len() <= 4096);
+        let said = |store| (Some(store), Reason::StoreUnreachable, "ü\n".repeat(4000));
+        write_lines(&log, &[said("aws"), said("gcp")]);
+        let text = fs::read_to_string(&log).unwrap();
+        let lines: Vec<_> = text.lines().map(|line| &line[..28]).collect();
+        assert_eq!(
+            lines,
+            ["aws: StoreUnreachable: ü ü", "gcp: StoreUnreachable: ü ü"]
+        );
+        assert!(text.len() <= 4096, "{}", text.len());
         fs::remove_dir_all(&dir).unwrap();
     }
 }

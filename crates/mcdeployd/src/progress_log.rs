@@ -1,54 +1,64 @@
-//! Progress as log lines, at most one a second.
+//! Progress as log lines: of each store at most one a second, and one when all is in.
+//!
+//! The operator reads the lines of a transfer as [`mcdeploy_api::TransferProgress`]: the
+//! names of the fields are a promise to it.
 
-use std::{sync::Mutex, time::Duration};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 
-use mcdeploy_store::{Progress, Step};
+use mcdeploy_store::{Progress, Speedometer, Step};
 use tokio::time::Instant;
 
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Turns progress into log lines.
-pub(crate) struct ProgressLog(Mutex<State>);
+pub(crate) struct ProgressLog(Mutex<HashMap<String, Shown>>);
 
-struct State {
-    step: Option<Step>,
-    began: Instant,
-    /// Bytes done when the step began.
-    from_bytes: u64,
+/// What was said of a store.
+struct Shown {
+    step: Step,
+    speed: Speedometer,
     next: Instant,
+    is_done: bool,
 }
 
 impl ProgressLog {
     pub(crate) fn start() -> Self {
-        let now = Instant::now();
-        Self(Mutex::new(State {
-            step: None,
-            began: now,
-            from_bytes: 0,
-            next: now + EVERY,
-        }))
+        Self(Mutex::default())
     }
 
     pub(crate) fn show(&self, progress: &Progress) {
         let now = Instant::now();
-        let Ok(mut state) = self.0.lock() else { return };
-        if state.step != Some(progress.step) {
-            state.step = Some(progress.step);
-            (state.began, state.from_bytes) = (now, progress.done_bytes);
+        let Ok(mut stores) = self.0.lock() else {
+            return;
+        };
+        let begun = || Shown {
+            step: progress.step,
+            speed: Speedometer::default(),
+            next: now + EVERY,
+            is_done: false,
+        };
+        let shown = stores.entry(progress.store.clone()).or_insert_with(begun);
+        if shown.step != progress.step {
+            *shown = begun();
         }
-        if now < state.next {
+        let speed = shown
+            .speed
+            .note(progress.done_bytes, progress.total_bytes, now);
+        let is_done = progress.done_bytes >= progress.total_bytes;
+        let is_news = is_done && !shown.is_done;
+        shown.is_done = is_done;
+        if now < shown.next && !is_news {
             return;
         }
-        state.next = now + EVERY;
-        let millis = (now - state.began).as_millis().max(1);
-        let done = u128::from(progress.done_bytes.saturating_sub(state.from_bytes));
+        shown.next = now + EVERY;
         tracing::info!(
             store = progress.store,
             object.key = progress.file.as_str(),
             repeats = progress.repeats,
             done_bytes = progress.done_bytes,
             total_bytes = progress.total_bytes,
-            bytes_per_second = u64::try_from(done * 1000 / millis).unwrap_or(u64::MAX),
+            bytes_per_second = speed.bytes_per_second,
+            eta_seconds = speed.eta_seconds,
             "{} of {} bytes ({})",
             progress.done_bytes,
             progress.total_bytes,

@@ -7,6 +7,7 @@ use std::{fs, os::unix::fs::FileExt as _, path::Path, process::Stdio, time::Dura
 
 use mcdeploy_api::{
     Empty, FetchPlan, SecretValues, Sha256Digest, StoreAccess, StoreAuth, TransferPlan,
+    TransferProgress,
 };
 use mcdeploy_sandbox::testing::{Azurite, FakeGcs, Versitygw};
 use mcdeploy_store::{open, push_version};
@@ -95,6 +96,7 @@ fn fetch_plan(digest: Sha256Digest, store: StoreAccess) -> FetchPlan {
         version: "v1".to_owned(),
         manifest_digest: digest,
         store,
+        node_cache: None,
     }
 }
 
@@ -131,14 +133,19 @@ async fn a_version_is_copied_and_fetched_in_little_memory() {
             version: "v1".to_owned(),
             manifest_digest: digest,
             source: aws.access(),
-            target: azure.access(),
-            more_targets: vec![],
+            targets: vec![azure.access()],
         },
     );
     let copied = run(dir.path(), &["transfer", "--plan", &plan], None).await;
     assert_eq!(copied.code, Some(0), "{}", copied.stderr);
     assert!(copied.peak_kib < CONTAINER_KIB, "{} KiB", copied.peak_kib);
     assert_eq!(copied.termination, "");
+    // The operator reads the same lines.
+    let mut said = copied.stderr.lines().filter_map(TransferProgress::parse);
+    let last = said.next_back().expect("a line when all is in");
+    let size = bytes.len() as u64;
+    assert_eq!((last.done_bytes, last.total_bytes), (size, size));
+    assert_eq!(last.store, azure.access().name);
 
     let plan = write_plan(dir.path(), &fetch_plan(digest, azure.access()));
     let to = dir.path().join("models");
@@ -242,8 +249,7 @@ async fn no_signature_reaches_the_log_whatever_is_logged() {
             version: "v1".to_owned(),
             manifest_digest: digest,
             source: aws.access(),
-            target,
-            more_targets: vec![],
+            targets: vec![target],
         };
         let plan = write_plan(dir.path(), &plan);
         for log in [

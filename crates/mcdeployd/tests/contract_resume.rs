@@ -47,8 +47,7 @@ async fn fault_s2_a_killed_transfer_goes_on_and_sends_at_most_a_tenth_twice() {
         version: "v1".to_owned(),
         manifest_digest: digest,
         source: aws.access(),
-        target,
-        more_targets: vec![],
+        targets: vec![target],
     };
     fs::write(&plan, serde_json::to_vec(&content).unwrap()).unwrap();
 

@@ -18,6 +18,7 @@ locals {
         }
       },
       cluster.jurisdiction == null ? {} : { jurisdiction = cluster.jurisdiction },
+      cluster.registry == null ? {} : { imageRegistryRef = cluster.registry },
     )
   ]
 

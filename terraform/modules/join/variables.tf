@@ -1,5 +1,5 @@
 variable "clusters" {
-  description = "Member clusters: the `member` output of a cluster module with `access` (exactly one kind) and `store`, or one written by hand for a cluster that exists."
+  description = "Member clusters: the `member` output of a cluster module with `access` (exactly one kind) and `store`, and `registry` where its pods pull from one of `registries`, or one written by hand for a cluster that exists."
   type = list(object({
     name         = string
     provider     = string
@@ -7,6 +7,7 @@ variable "clusters" {
     jurisdiction = optional(string)
     cidrs        = optional(list(string), [])
     store        = string
+    registry     = optional(string)
     access = object({
       kubeconfig = optional(object({
         context = string
@@ -106,6 +107,13 @@ variable "clusters" {
       ])
     ])
     error_message = "clusters: store: expected the name of one of stores, of the cluster's own provider."
+  }
+
+  validation {
+    condition = alltrue([
+      for cluster in var.clusters : cluster.registry == null ? true : contains([for registry in var.registries : registry.name], cluster.registry)
+    ])
+    error_message = "clusters: registry: expected the name of one of registries."
   }
 }
 

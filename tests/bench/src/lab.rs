@@ -125,6 +125,11 @@ impl Lab {
         })
     }
 
+    /// What nobody cancels.
+    pub(crate) fn cancel(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
     fn side(&self, bucket: Bucket) -> &Side {
         match bucket {
             Bucket::S3 | Bucket::Second => &self.s3,

@@ -4,7 +4,9 @@ pub(crate) mod audit;
 pub(crate) mod copies;
 pub(crate) mod fanout;
 pub(crate) mod faults;
+pub(crate) mod outage;
 pub(crate) mod planner;
+pub(crate) mod relay;
 pub(crate) mod resume;
 
 use serde::Serialize;
@@ -25,6 +27,12 @@ pub(crate) struct Size {
     pub(crate) many_files: usize,
     /// Writers under one name.
     pub(crate) racers: usize,
+    /// The version that goes through relays, in bytes.
+    pub(crate) relay_bytes: u64,
+    /// How long a provider is away.
+    pub(crate) outage_seconds: u64,
+    /// Objects that it gets.
+    pub(crate) outage_files: usize,
 }
 
 impl Size {
@@ -36,6 +44,9 @@ impl Size {
         faults: 4,
         many_files: 1000,
         racers: 20,
+        relay_bytes: 96 << 20,
+        outage_seconds: 10,
+        outage_files: 64,
     };
     /// As the goals say.
     pub(crate) const FULL: Self = Self {
@@ -45,6 +56,9 @@ impl Size {
         faults: 100,
         many_files: 10_000,
         racers: 100,
+        relay_bytes: 1 << 30,
+        outage_seconds: 30,
+        outage_files: 1000,
     };
 }
 

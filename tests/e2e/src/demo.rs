@@ -94,7 +94,7 @@ pub async fn run(args: &Args) -> anyhow::Result<bool> {
     }
     outcome?;
     ended?;
-    Ok(demo.report.checks.iter().all(|check| check.passed))
+    Ok(!demo.report.checks.iter().any(Check::has_failed))
 }
 
 /// From the first answer of the first wave's cloud by v3 to that of the second's.
@@ -255,18 +255,19 @@ impl Demo {
         said.ok()
     }
 
-    /// The shortest of five: the first may read from the disk.
+    /// The median of five: the first may read from the disk.
     async fn measure_help(&mut self) -> anyhow::Result<()> {
-        let mut shortest = Duration::MAX;
-        for _ in 0..5 {
+        let mut took = [Duration::ZERO; 5];
+        for took in &mut took {
             let start = clock::now();
             let mut command = self.sandbox.command(&["--help"]);
             command.stdout(std::process::Stdio::null());
             let status = command.status().await.context("mcdeploy --help")?;
             expect(status.success(), || "mcdeploy --help failed".to_owned())?;
-            shortest = shortest.min(start.elapsed());
+            *took = start.elapsed();
         }
-        self.report.help_seconds = shortest.as_secs_f64();
+        took.sort_unstable();
+        self.report.help_seconds = took[took.len() / 2].as_secs_f64();
         Ok(())
     }
 

@@ -66,6 +66,8 @@ pub struct Record {
     pub end_ms: u64,
     /// Whether a kept-alive connection was wanted.
     pub kept_alive: bool,
+    /// Whether it went on a connection that had carried a request before.
+    pub reused: bool,
     /// Held-out row that was asked about.
     pub row: usize,
     /// Gateways that were asked, one after the other; 0 when that is unknown.
@@ -91,6 +93,8 @@ pub struct Counts {
     pub crossed: usize,
     /// Answered by another gateway than the first that the client asked.
     pub retried: usize,
+    /// Sent on a connection that had carried a request before.
+    pub reused: usize,
     /// Answers by `cluster/version`.
     pub answers: BTreeMap<String, usize>,
     /// Failures and wrong answers by what happened, the first few words of it.
@@ -111,6 +115,7 @@ impl Counts {
             if record.crossed() {
                 counts.crossed += 1;
             }
+            counts.reused += usize::from(record.reused);
             if record.tries > 1 && record.verdict != Verdict::Failed {
                 counts.retried += 1;
             }
@@ -270,9 +275,13 @@ async fn one(shared: Arc<Shared>, target: Arc<Target>, connections: Arc<Connecti
         kept_alive,
     };
     let sent = request::ask(&connections, &target, &asked, n);
-    let (outcome, tries) = tokio::time::timeout(shared.options.timeout, sent)
+    let request::Reply {
+        outcome,
+        tries,
+        reused,
+    } = tokio::time::timeout(shared.options.timeout, sent)
         .await
-        .unwrap_or_else(|_| (Outcome::failed("no answer in time"), 0));
+        .unwrap_or_else(|_| request::Reply::failed("no answer in time"));
     let verdict = judge::judge(
         &outcome,
         row,
@@ -284,6 +293,7 @@ async fn one(shared: Arc<Shared>, target: Arc<Target>, connections: Arc<Connecti
         start_ms: millis(start),
         end_ms: millis(shared.start.elapsed()),
         kept_alive,
+        reused,
         row,
         tries,
         outcome,

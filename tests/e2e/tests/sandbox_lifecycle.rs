@@ -5,11 +5,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
+    os::unix::process::CommandExt as _,
     path::Path,
     process::{Command, Output, Stdio},
     time::Duration,
 };
 
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, api::ListParams};
+use mcdeploy_api::names;
 use mcdeploy_e2e::sandbox::{Sandbox, program};
 use mcdeploy_sandbox::testing::SmallDisk;
 use tokio::{sync::Mutex, time::Instant};
@@ -195,6 +199,8 @@ async fn down_leaves_the_machine_as_it_was_even_after_a_crash_half_way() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     up.kill().expect("kill");
     up.wait().expect("wait");
+    succeed(&["up"]);
+    kill_helm_at_work().await;
     succeed(&["up", "--install"]);
     let running = processes();
     let start = Instant::now();
@@ -219,6 +225,43 @@ async fn down_leaves_the_machine_as_it_was_even_after_a_crash_half_way() {
     succeed(&["down"]);
     succeed(&["down"]);
     assert_same(&before, &machine());
+}
+
+/// Interrupts an installation while helm is at work in some cloud, which leaves its
+/// release pending there.
+async fn kill_helm_at_work() {
+    let sandbox = Sandbox::new().expect("the example");
+    let mut clients = Vec::new();
+    for cloud in ["hub", "aws", "gcp", "azure"] {
+        clients.push(sandbox.client(cloud).await.expect("a kubeconfig"));
+    }
+    let pending = async || {
+        let looks = clients.iter().map(async |client| {
+            let releases: Api<Secret> = Api::namespaced(client.clone(), names::SYSTEM_NAMESPACE);
+            let labels = ListParams::default().labels("owner=helm,status=pending-install");
+            let found = releases.list_metadata(&labels).await.expect("an answer");
+            !found.items.is_empty()
+        });
+        futures::future::join_all(looks).await.contains(&true)
+    };
+    let mut up = Command::new(program("mcdeploy").expect("the CLI is built"))
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
+        .args(["sandbox", "up", "--install"])
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .expect("the CLI starts");
+    let start = Instant::now();
+    while !pending().await {
+        assert!(start.elapsed() < 90 * SECOND, "helm was never at work");
+        assert!(matches!(up.try_wait(), Ok(None)), "it ended by itself");
+    }
+    // As a machine that is switched off: the command and each helm, at once.
+    let group = format!("-{}", up.id());
+    let kill = Command::new("kill").args(["-9", "--", &group]).status();
+    assert!(kill.expect("kill starts").success());
+    up.wait().expect("wait");
+    assert!(pending().await, "helm ended its work all the same");
 }
 
 /// A cloud as somebody outside sees it.
@@ -302,6 +345,10 @@ async fn every_kind_of_outage_does_what_its_name_says_and_heals() {
     assert_eq!(outside.late().await, 0);
     let quick = outside.download("gcp").await;
 
+    for nonsense in [["--from", "gcp"], ["--slow", "banana"]] {
+        let refused = sandbox(&[&["outage", "gcp"], &nonsense[..]].concat());
+        assert!(!refused.status.success(), "{nonsense:?}");
+    }
     succeed(&["outage", "gcp"]);
     assert_eq!(outside.late().await, 40);
     let second = sandbox(&["outage", "gcp", "--pause"]);

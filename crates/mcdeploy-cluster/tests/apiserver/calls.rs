@@ -182,14 +182,16 @@ async fn rendered_objects_are_accepted_and_their_pods_are_restricted() {
         container: serde_json::from_value(json!({ "image": image("mcserve") })).unwrap(),
         replicas: 1,
         fetch,
+        size_bytes: Some(1),
+        cache: Some(mcdeploy_api::NodeCache::of(1)),
         daemon_image: image("mcdeployd"),
     });
     let plan: TransferPlan = serde_json::from_value(json!({ "model": "digits", "version": "v3",
-        "manifestDigest": digest, "source": store(), "target": store() }))
+        "manifestDigest": digest, "source": store(), "targets": [store()] }))
     .unwrap();
     let transfer = render_transfer(&TransferInput {
         namespace: ns.clone(),
-        name: mcdeploy_manifests::transfer_name("digits", "v3", "gcp"),
+        name: mcdeploy_manifests::transfer_name("digits", "v3", &["gcp".to_owned()]),
         plan,
         daemon_image: image("mcdeployd"),
     });

@@ -3,7 +3,7 @@
 use k8s_openapi::api::{
     apps::v1::Deployment,
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
-    core::v1::{Service, ServiceAccount},
+    core::v1::{PersistentVolume, PersistentVolumeClaim, Service, ServiceAccount},
     rbac::v1::{ClusterRole, Role},
 };
 use mcdeploy_api::names;
@@ -14,12 +14,13 @@ use crate::support::{Shared, template};
 const SYSTEM: &str = "mcdeploy-system";
 const CRD: &str = "mcdeploy.dev";
 
-/// `resource[/subresource]` of a group, in a namespace or everywhere (`""`).
+/// `resource[/subresource][:name]` of a group, in a namespace or everywhere (`""`).
 type Right = (&'static str, &'static str, &'static str, &'static str);
 
 /// `account`: a `ServiceAccount` of the system namespace, or a group.
 async fn allowed(client: &ClusterClient, account: &str, right: Right) -> bool {
     let (verb, group, resource, namespace) = right;
+    let (resource, name) = resource.split_once(':').unwrap_or((resource, ""));
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let is_group = account == names::HUB_GROUP;
     let user = format!("system:serviceaccount:{SYSTEM}:{account}");
@@ -33,6 +34,7 @@ async fn allowed(client: &ClusterClient, account: &str, right: Right) -> bool {
                 resource: Some(resource.to_owned()),
                 subresource: Some(subresource.to_owned()),
                 namespace: Some(namespace.to_owned()),
+                name: Some(name.to_owned()),
                 ..ResourceAttributes::default()
             }),
             ..SubjectAccessReviewSpec::default()
@@ -106,6 +108,49 @@ async fn the_gateway_reads_routes_and_writes_what_it_applied() {
         ("list", "", "pods", SYSTEM),
     ];
     check("mcdeploy-gateway", &may, &may_not).await;
+}
+
+#[tokio::test]
+async fn the_agent_sees_one_secret_and_writes_reports() {
+    let may = [
+        ("get", "", "secrets:mcdeploy-node-cache", SYSTEM),
+        ("watch", "", "secrets:mcdeploy-node-cache", SYSTEM),
+        ("create", "", "configmaps", SYSTEM),
+        ("patch", "", "configmaps", SYSTEM),
+    ];
+    let may_not = [
+        ("get", "", "secrets", SYSTEM),
+        ("list", "", "secrets", SYSTEM),
+        ("get", "", "secrets:cluster-aws", SYSTEM),
+        ("patch", "", "secrets:mcdeploy-node-cache", SYSTEM),
+        ("get", "", "secrets:mcdeploy-node-cache", "default"),
+        ("create", "", "configmaps", "default"),
+        ("list", "", "pods", SYSTEM),
+    ];
+    check("mcdeploy-agent", &may, &may_not).await;
+}
+
+#[tokio::test]
+async fn every_namespace_with_models_gets_a_claim_of_the_same_directory() {
+    let shared = Shared::get();
+    let client = shared.client();
+    for namespace in [SYSTEM, "default"] {
+        let claim = client.get::<PersistentVolumeClaim>(Some(namespace), names::CACHE_CLAIM);
+        let claim = claim.await.unwrap().unwrap().spec.unwrap();
+        let volume = client.get::<PersistentVolume>(None, claim.volume_name.as_ref().unwrap());
+        let volume = volume.await.unwrap().unwrap().spec.unwrap();
+        assert_eq!(volume.local.unwrap().path, "/var/lib/models");
+        assert_eq!(
+            volume.claim_ref.unwrap().namespace.as_deref(),
+            Some(namespace)
+        );
+        assert_eq!(volume.capacity.unwrap()["storage"].0, "107374182400");
+        assert!(volume.node_affinity.is_some());
+    }
+    let refused = template("member.cache.enabled=true,member.cache.path=/models").unwrap_err();
+    assert!(refused.contains("member.cache.nodeSelector"), "{refused}");
+    let without = template("member.cache.enabled=false").unwrap();
+    assert!(!without.contains("PersistentVolume") && !without.contains("DaemonSet"));
 }
 
 #[tokio::test]

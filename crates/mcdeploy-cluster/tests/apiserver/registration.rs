@@ -19,6 +19,8 @@ fn request(name: &str) -> MemberRegistration {
         region: "us-east-1".to_owned(),
         jurisdiction: Some("US".to_owned()),
         artifact_store: "aws".to_owned(),
+        image_registry: None,
+        node_cache: None,
         ingress: None,
         server: None,
         token_lifetime: MemberRegistration::TOKEN_LIFETIME,

@@ -37,6 +37,8 @@ impl Shared {
             "--namespace=mcdeploy-system",
             "--create-namespace",
             "--set=hub.enabled=true,member.enabled=true,member.cluster=aws",
+            "--set=member.cache.enabled=true,member.cache.path=/var/lib/models",
+            "--set=member.cache.nodeSelector.disk=fast",
             "--set=image.repository=registry.example.com/mcdeployd",
             &format!("--set=image.digest=sha256:{}", "a".repeat(64)),
         ]);

@@ -20,10 +20,11 @@ use mcdeploy_plan::{
 };
 use mcdeploy_probe::ProbeTarget;
 
-use super::{Error, Observed, lost_contact, view};
+use super::{Error, Observed, copies as shown, images, lost_contact, view};
 use crate::{
     clock,
     context::{Context, Key},
+    registries,
     stores::{self, Loaded},
 };
 
@@ -53,22 +54,19 @@ pub(super) async fn observe(
     if names_of.any(|name| ctx.members.is_pending(name)) {
         return Ok(None);
     }
-    let mut clients = BTreeMap::new();
+    let copied = shown::copied(version.as_ref());
     let model_version = version.map(|version| version.spec);
     let (records, kept) = records(revisions)?;
+    let asked = shown::asked_at(&rollouts);
     let rollouts: Vec<_> = rollouts.into_iter().map(rollout_facts).collect();
+    let registries = registries::load(hub, &ctx.settings.namespace, &members).await?;
     let what = view::What {
         namespace,
         deployment: name,
         versions: versions(model_version.as_ref(), &records, &rollouts),
-        stores: stores.facts.keys().cloned().collect(),
+        images: images::targets(&deployment.spec.container.image, records.values(), &members),
     };
-    let looks = members.iter().map(|member| look(ctx, member, &what));
-    let mut facts = BTreeMap::new();
-    for (name, member, client) in join_all(looks).await {
-        clients.extend(client.map(|client| (name.clone(), client)));
-        facts.insert(name, member);
-    }
+    let (facts, clients) = look_at_all(ctx, &members, &what).await;
     let mut world = World {
         now: clock::now(),
         term: ctx.term,
@@ -81,6 +79,7 @@ pub(super) async fn observe(
         members: facts,
         stores: stores.facts.clone(),
         replicas: BTreeMap::new(),
+        images: BTreeMap::new(),
         upkeep: BTreeMap::new(),
         refused_copies: BTreeMap::new(),
     };
@@ -89,13 +88,18 @@ pub(super) async fn observe(
         .or_default()
         .recall(&mut world);
     copies(ctx, &mut world, &stores).await;
+    shown::fill_in(&mut world, &copied);
+    shown::listen(ctx, &world, &clients, &members, &stores);
+    images::look(ctx, &mut world, &registries).await;
     probes(ctx, &mut world).await;
     Ok(Some(Observed {
         world,
         owner: owner(deployment),
         clients,
         stores,
+        registries,
         kept,
+        asked,
     }))
 }
 
@@ -122,6 +126,24 @@ fn versions(
     versions
 }
 
+/// What is known of every cluster, and a client of each that can be seen.
+async fn look_at_all(
+    ctx: &Context,
+    members: &[MemberCluster],
+    what: &view::What<'_>,
+) -> (
+    BTreeMap<String, MemberFacts>,
+    BTreeMap<String, mcdeploy_cluster::ClusterClient>,
+) {
+    let looks = members.iter().map(|member| look(ctx, member, what));
+    let (mut facts, mut clients) = (BTreeMap::new(), BTreeMap::new());
+    for (name, member, client) in join_all(looks).await {
+        clients.extend(client.map(|client| (name.clone(), client)));
+        facts.insert(name, member);
+    }
+    (facts, clients)
+}
+
 async fn look(
     ctx: &Context,
     member: &MemberCluster,
@@ -134,7 +156,7 @@ async fn look(
     };
     let (sight, client) = match ctx.members.client(&name) {
         Err(why) => (unseen(why), None),
-        Ok(client) => match Box::pin(view::view(&client, what)).await {
+        Ok(client) => match Box::pin(view::view(&client, what, member)).await {
             Ok(view) => (Sight::Seen(Box::new(view)), Some(client)),
             Err(error) => {
                 lost_contact(ctx, &name, &error);
@@ -146,10 +168,13 @@ async fn look(
     let facts = MemberFacts {
         provider: member.spec.provider,
         store: member.spec.artifact_store_ref.name.clone(),
+        registry: member.spec.image_registry.clone(),
+        cache: member.spec.node_cache.clone(),
         gateway: status.and_then(|status| status.gateway_address.clone()),
         sight,
         applied_since: None,
         running_since: None,
+        staging_since: None,
         refused: None,
         probe: None,
     };

@@ -9,7 +9,7 @@ use k8s_openapi::api::{
     core::v1::{Pod, Secret, Service},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use mcdeploy_api::{Reason, RoutingSnapshot, Sha256Digest, names};
+use mcdeploy_api::{MemberCluster, PinnedImage, Reason, RoutingSnapshot, Sha256Digest, names};
 use mcdeploy_cluster::{ClusterClient, first_problem, termination_message, with_next_step};
 use mcdeploy_exec::ANNOTATION_INPUT_HASH;
 use mcdeploy_manifests::transfer_name;
@@ -17,14 +17,15 @@ use mcdeploy_plan::{
     MemberView, ObjectFacts, Problem, SnapshotFacts, TransferFacts, TransferState,
 };
 
-use super::observe::Looked;
+use super::{images, observe::Looked, staging};
 
 /// What is looked for.
 pub(super) struct What<'a> {
     pub(super) namespace: &'a str,
     pub(super) deployment: &'a str,
     pub(super) versions: Vec<WantedVersion>,
-    pub(super) stores: Vec<String>,
+    /// Images in registries of which copies may be wanted.
+    pub(super) images: Vec<PinnedImage>,
 }
 
 /// A version of which transfers may be wanted.
@@ -35,15 +36,21 @@ pub(super) struct WantedVersion {
     pub(super) digest: Sha256Digest,
 }
 
-pub(super) async fn view(client: &ClusterClient, what: &What<'_>) -> Looked<MemberView> {
+pub(super) async fn view(
+    client: &ClusterClient,
+    what: &What<'_>,
+    member: &MemberCluster,
+) -> Looked<MemberView> {
     let namespace = Some(what.namespace);
     let ours = format!("{}={}", names::LABEL_DEPLOYMENT, what.deployment);
-    let (snapshot, deployments, services, gateways, transfers) = tokio::try_join!(
+    let (snapshot, deployments, services, gateways, transfers, image_copies, staging) = tokio::try_join!(
         client.get::<RoutingSnapshot>(namespace, what.deployment),
         client.list::<Deployment>(namespace, &ours),
         client.list::<Service>(namespace, &ours),
         client.gateway_pods(),
         transfers(client, what),
+        images::copies(client, what),
+        staging::look(client, what, member),
     )?;
     let mut revisions: BTreeMap<String, Parts> = BTreeMap::new();
     for deployment in deployments {
@@ -67,6 +74,8 @@ pub(super) async fn view(client: &ClusterClient, what: &What<'_>) -> Looked<Memb
             .map(|pod| pod.name)
             .collect(),
         transfers,
+        image_copies,
+        staging,
         revisions: BTreeMap::new(),
     };
     for (revision, parts) in revisions {
@@ -195,44 +204,52 @@ async fn transfers(client: &ClusterClient, what: &What<'_>) -> Looked<Vec<Transf
         if job.metadata.deletion_timestamp.is_some() {
             continue;
         }
-        let name = job.metadata.name.clone().unwrap_or_default();
-        let Some((target, digest)) = copied(what, &name) else {
+        let Some((targets, digest)) = copied(what, &job) else {
             continue;
         };
-        let mut state = job_state(&job);
-        if let TransferState::Failed { message, .. } = &mut state {
-            let selector = format!("batch.kubernetes.io/job-name={name}");
-            let pods: Vec<Pod> = client.list(system, &selector).await?;
-            let mut said = pods
-                .iter()
-                .filter_map(|pod| termination_message(pod, names::TRANSFER_CONTAINER));
-            if let Some((_, last)) = said.next() {
-                *message = last;
-            }
-        }
         found.push(TransferFacts {
-            name,
-            target,
+            name: job.metadata.name.clone().unwrap_or_default(),
+            targets,
             digest,
-            state,
+            state: state(client, &job, names::TRANSFER_CONTAINER).await?,
         });
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
 
-/// The store that a Job of this name copies to, and what it copies.
-fn copied(what: &What<'_>, job: &str) -> Option<(String, Sha256Digest)> {
-    what.versions.iter().find_map(|version| {
-        let WantedVersion {
-            model,
-            version,
-            digest,
-        } = version;
-        let mut stores = what.stores.iter();
-        let store = stores.find(|store| transfer_name(model, version, store) == job)?;
-        Some((store.clone(), *digest))
-    })
+/// How far a Job of the system namespace is; of one that failed, with its last words.
+pub(super) async fn state(
+    client: &ClusterClient,
+    job: &Job,
+    container: &str,
+) -> Looked<TransferState> {
+    let mut state = job_state(job);
+    if let TransferState::Failed { message, .. } = &mut state {
+        let name = job.metadata.name.as_deref().unwrap_or_default();
+        let selector = format!("batch.kubernetes.io/job-name={name}");
+        let system = Some(names::SYSTEM_NAMESPACE);
+        let pods: Vec<Pod> = client.list(system, &selector).await?;
+        let mut said = pods
+            .iter()
+            .filter_map(|pod| termination_message(pod, container));
+        if let Some((_, last)) = said.next() {
+            *message = last;
+        }
+    }
+    Ok(state)
+}
+
+/// The stores that a Job copies to, and what it copies.
+fn copied(what: &What<'_>, job: &Job) -> Option<(Vec<String>, Sha256Digest)> {
+    let metadata = &job.metadata;
+    let (name, annotations) = (metadata.name.as_deref()?, metadata.annotations.as_ref()?);
+    let targets = annotations.get(names::ANNOTATION_TARGETS)?.split(',');
+    let targets: Vec<_> = targets.map(str::to_owned).collect();
+    let mut versions = what.versions.iter();
+    let version = versions
+        .find(|version| transfer_name(&version.model, &version.version, &targets) == name)?;
+    Some((targets, version.digest))
 }
 
 fn job_state(job: &Job) -> TransferState {

@@ -2,6 +2,7 @@
 //! kubelets, Job controllers and gateways, tasks that do what those would do.
 
 mod gateway;
+mod logs;
 mod nodes;
 mod objects;
 
@@ -30,6 +31,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use gateway::Gateway;
+pub(crate) use logs::{Logs, SLOW_BYTES};
 pub(crate) use objects::*;
 
 /// A cloud: an API server, a store, a gateway, and pods that start at once.
@@ -47,6 +49,8 @@ pub(crate) struct World {
     pub(crate) stores: TempDir,
     /// Image of the daemon; another one stands for another version of everything.
     pub(crate) daemon: Mutex<char>,
+    /// What transfer Jobs say.
+    pub(crate) logs: Arc<Logs>,
     term: AtomicI64,
     stop: CancellationToken,
 }
@@ -86,6 +90,7 @@ impl World {
             clouds: BTreeMap::new(),
             stores,
             daemon: Mutex::new('1'),
+            logs: Arc::default(),
             term: AtomicI64::new(0),
             stop: stop.clone(),
         };
@@ -96,7 +101,8 @@ impl World {
             let dir = world.stores.path().to_owned();
             std::fs::create_dir_all(dir.join(provider_of(name))).unwrap();
             let gateway = Gateway::start(name, client.clone(), stop.clone()).await;
-            let nodes = nodes::run(client.clone(), Arc::clone(&gateway), dir);
+            let logs = Arc::clone(&world.logs);
+            let nodes = nodes::run(client.clone(), Arc::clone(&gateway), dir, logs);
             let nodes_stop = stop.clone();
             tokio::spawn(async move { nodes_stop.run_until_cancelled(nodes).await });
             world.register(name, &server, &gateway).await;
@@ -130,6 +136,7 @@ impl World {
     /// cancelled.
     pub(crate) async fn operate(&self, may_write: Fence, cancel: CancellationToken) {
         let dir = self.stores.path().to_owned();
+        let logs = Arc::clone(&self.logs);
         let settings = Settings {
             namespace: names::SYSTEM_NAMESPACE.to_owned(),
             identity: "test".to_owned(),
@@ -152,6 +159,7 @@ impl World {
                 let dir = dir.join(&access.name);
                 async move { open_directory(dir) }.boxed()
             }),
+            follow_log: Arc::new(move |_, job| Arc::clone(&logs).follow(job)),
         };
         let term = self.term.fetch_add(1, Ordering::SeqCst) + 1;
         let led = lead(settings, self.client.clone(), term, may_write, cancel);
@@ -221,9 +229,13 @@ impl World {
         wanted: impl Fn(&ModelDeploymentStatus) -> bool,
     ) -> ModelDeploymentStatus {
         for _ in 0..600 {
-            let status = self.status(namespace, name).await;
-            if wanted(&status) {
-                return status;
+            // A look that a busy API server did not answer in time says nothing.
+            let look = self.client.get::<ModelDeployment>(Some(namespace), name);
+            if let Ok(Some(found)) = look.await {
+                let status = found.status.unwrap_or_default();
+                if wanted(&status) {
+                    return status;
+                }
             }
             tokio::time::sleep(Duration::from_millis(300)).await;
         }

@@ -8,16 +8,22 @@ use k8s_openapi::api::{
     core::v1::{Pod, Secret},
 };
 use kube::api::{Api, Patch, PatchParams, PostParams};
-use mcdeploy_api::{TransferPlan, names};
+use mcdeploy_api::{CopyImagePlan, RepositoryAccess, TransferPlan, names};
 use mcdeploy_cluster::ClusterClient;
+use mcdeploy_registry::{Credentials, Repository, RepositoryAddress, copy_image};
 use mcdeploy_store::{copy_version, open_directory};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::Gateway;
+use super::{Gateway, Logs};
 
 /// Makes every Deployment ready, and carries out every transfer, until dropped.
-pub(crate) async fn run(client: ClusterClient, gateway: Arc<Gateway>, stores: PathBuf) {
+pub(crate) async fn run(
+    client: ClusterClient,
+    gateway: Arc<Gateway>,
+    stores: PathBuf,
+    logs: Arc<Logs>,
+) {
     let ours = format!("{}={}", names::LABEL_MANAGED_BY, names::MANAGED_BY);
     loop {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -47,12 +53,8 @@ pub(crate) async fn run(client: ClusterClient, gateway: Arc<Gateway>, stores: Pa
             continue;
         };
         for job in &jobs {
-            let ended = job
-                .status
-                .as_ref()
-                .is_some_and(|s| s.completion_time.is_some());
-            if !ended {
-                transfer(&client, job, &stores).await;
+            if !has_ended(job) {
+                carry_out(&client, job, &stores, &logs).await;
             }
         }
     }
@@ -134,35 +136,83 @@ async fn patch_status(
     Ok(())
 }
 
-async fn transfer(client: &ClusterClient, job: &Job, stores: &std::path::Path) {
+fn has_ended(job: &Job) -> bool {
+    let conditions = job.status.as_ref().and_then(|s| s.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|c| c.type_ == "Complete" || c.type_ == "Failed")
+}
+
+async fn carry_out(client: &ClusterClient, job: &Job, stores: &std::path::Path, logs: &Logs) {
     let name = job.metadata.name.clone().unwrap();
     let system = names::SYSTEM_NAMESPACE;
     let Ok(Some(secret)) = client.get::<Secret>(Some(system), &name).await else {
         return;
     };
     let data = secret.data.unwrap();
-    let plan: TransferPlan = serde_json::from_slice(&data["transfer.json"].0).unwrap();
+    let outcome = match (data.get("transfer.json"), data.get("copy-image.json")) {
+        (Some(plan), _) => {
+            let plan: TransferPlan = serde_json::from_slice(&plan.0).unwrap();
+            logs.while_slow(&name, &plan).await;
+            transfer(plan, stores).await;
+            Ok(())
+        }
+        (_, Some(plan)) => image(serde_json::from_slice(&plan.0).unwrap()).await,
+        (None, None) => panic!("{name} has no plan"),
+    };
+    end(client, &name, outcome).await;
+}
+
+async fn transfer(plan: TransferPlan, stores: &std::path::Path) {
     let source = open_directory(stores.join(&plan.source.name)).unwrap();
-    let target = open_directory(stores.join(&plan.target.name)).unwrap();
-    let pair = (&*source, &*target);
     let cancel = CancellationToken::new();
     let digest = &plan.manifest_digest;
-    let copied = copy_version(pair, &plan.model, &plan.version, digest, &|_| {}, &cancel);
-    copied.await.unwrap();
+    for target in &plan.targets {
+        let target = open_directory(stores.join(&target.name)).unwrap();
+        let pair = (&*source, &*target);
+        let copied = copy_version(pair, &plan.model, &plan.version, digest, &|_| {}, &cancel);
+        copied.await.unwrap();
+    }
+}
+
+/// As `mcdeployd copy-image` does; an error as it leaves it behind.
+async fn image(plan: CopyImagePlan) -> Result<(), String> {
+    let repository = |access: RepositoryAccess| {
+        let address = RepositoryAddress {
+            registry: access.registry,
+            name: access.name,
+            plain_http: access.plain_http,
+        };
+        Repository::new(address, Credentials::from_secret(&access.secret))
+    };
+    let (from, to) = (repository(plan.source), repository(plan.target));
+    let cancel = CancellationToken::new();
+    let copied = copy_image(&from, &to, &plan.digest, &cancel).await;
+    let copied = copied.map_err(|error| format!("{}: {error}", error.reason()))?;
+    tracing::debug!(?copied, "an image was copied");
+    Ok(())
+}
+
+async fn end(client: &ClusterClient, name: &str, outcome: Result<(), String>) {
     let now = jiff::Timestamp::now()
         .strftime("%Y-%m-%dT%H:%M:%SZ")
         .to_string();
-    let condition = |kind: &str| {
+    let condition = |kind: &str, message: &str| {
         json!({ "type": kind, "status": "True", "lastTransitionTime": now,
-                "lastProbeTime": now, "reason": "CompletionsReached", "message": "" })
+                "lastProbeTime": now, "reason": "Ended", "message": message })
     };
-    let status = json!({ "status": {
-        "startTime": now, "completionTime": now, "succeeded": 1,
-        "conditions": [condition("SuccessCriteriaMet"), condition("Complete")],
-    }});
-    let api = Api::<Job>::namespaced(client.kube().clone(), system);
+    let status = match outcome {
+        Ok(()) => json!({ "status": {
+            "startTime": now, "completionTime": now, "succeeded": 1,
+            "conditions": [condition("SuccessCriteriaMet", ""), condition("Complete", "")],
+        }}),
+        Err(why) => json!({ "status": {
+            "startTime": now, "failed": 1,
+            "conditions": [condition("FailureTarget", &why), condition("Failed", &why)],
+        }}),
+    };
+    let api = Api::<Job>::namespaced(client.kube().clone(), names::SYSTEM_NAMESPACE);
     let patched = api
-        .patch_status(&name, &PatchParams::default(), &Patch::Merge(status))
+        .patch_status(name, &PatchParams::default(), &Patch::Merge(status))
         .await;
     match patched {
         Ok(_) | Err(kube::Error::Api(_)) => {}

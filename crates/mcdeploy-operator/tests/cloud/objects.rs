@@ -61,6 +61,8 @@ pub(crate) fn member_cluster(name: &str, provider: Provider) -> MemberCluster {
                 key: names::KUBECONFIG_KEY.into(),
             }),
             artifact_store_ref: ObjectName::new(provider.as_str()),
+            image_registry: None,
+            node_cache: None,
             ingress: None,
         },
     )

@@ -88,6 +88,7 @@ fn words(objects: &[&Object], model: &str) -> Vec<(String, String)> {
             cluster,
             kind,
             value,
+            ..
         } = object;
         let name = object.name();
         if let Some(uid) = value["metadata"]["uid"].as_str() {
@@ -143,7 +144,7 @@ fn inputs(secret: &Value) -> Option<(String, String)> {
     let plan: FetchPlan = serde_json::from_slice(&plan.0).unwrap();
     let store = Sha256Digest::of(serde_json::to_vec(&plan.store).unwrap()).short(16);
     let what = format!("<one pod of {} from {}>", plan.version, plan.store.name);
-    Some((input_hash(id, 1, &store), what))
+    Some((input_hash(id, 1, &store, None, None), what))
 }
 
 fn read<T: serde::de::DeserializeOwned>(value: &Value) -> T {

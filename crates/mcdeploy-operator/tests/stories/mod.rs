@@ -1,10 +1,13 @@
 //! Stories about one thing each, beside those of whole rollouts.
 
 mod access;
+mod images;
 mod kept;
 mod placement;
+mod progress;
 mod refusals;
 mod rights;
+mod staging;
 mod upkeep;
 
 use std::time::Duration;

@@ -89,6 +89,8 @@ impl World {
     async fn act_as_hub(&self, name: &str) {
         let cloud = &self.clouds[name];
         let request = MemberRegistration {
+            image_registry: None,
+            node_cache: None,
             name: name.to_owned(),
             provider: Provider::Aws,
             region: "here".to_owned(),

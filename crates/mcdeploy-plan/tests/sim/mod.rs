@@ -1,19 +1,22 @@
 //! A world that carries out plans: clusters, stores and gateways that do at once, or a
 //! moment later, what real ones do, and that check the invariants while they do it.
 
+mod invariants;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use mcdeploy_api::{
-    AppliedEpoch, BackendRef, ClusterSelection, ClusterWeight, Container, Epoch,
-    ModelDeploymentSpec, ModelDeploymentStatus, ModelVersionSpec, ObjectName, Provider, Reason,
-    ReplicaState, Sha256Digest, TrafficPolicySpec, TrafficPolicyStatus,
+    AppliedEpoch, BackendRef, ClusterSelection, ClusterWeight, Container, Epoch, ImageRegistry,
+    ModelDeploymentSpec, ModelDeploymentStatus, ModelVersionSpec, NodeCache, ObjectName,
+    PinnedImage, Provider, Reason, ReplicaState, Sha256Digest, StagedState, TrafficPolicySpec,
+    TrafficPolicyStatus,
 };
 use mcdeploy_plan::{
-    Action, DeploymentFacts, MemberFacts, MemberView, Memory, ObjectFacts, Plan, PolicyFacts,
-    ProbeFacts, Problem, ReplicaFacts, RolloutFacts, Sight, SnapshotFacts, StoreFacts, Timings,
-    TransferFacts, TransferState, World, input_hash, last_complete_revision, plan, probes_wanted,
-    replicas_wanted, status,
+    Action, DeploymentFacts, ImageCopyFacts, ImageState, MemberFacts, MemberView, Memory,
+    ObjectFacts, Plan, PolicyFacts, ProbeFacts, Problem, ReplicaFacts, RolloutFacts, Sight,
+    SnapshotFacts, Stage, StoreFacts, Timings, TransferFacts, TransferState, World, images_wanted,
+    input_hash, last_complete_revision, plan, probes_wanted, replicas_wanted, status,
 };
 
 /// What can be wrong in one cluster.
@@ -27,8 +30,15 @@ pub(crate) struct Faults {
     pub(crate) no_gateway: bool,
     pub(crate) store_silent: bool,
     pub(crate) transfers: bool,
+    /// Its store takes no copy.
+    pub(crate) store_refuses: bool,
+    /// Its registry does not answer.
+    pub(crate) registry_silent: bool,
     /// Deletes are refused.
     pub(crate) keeps: bool,
+    /// Nothing comes into the caches of its nodes.
+    pub(crate) nodes_slow: bool,
+    pub(crate) nodes_fail: bool,
 }
 
 pub(crate) struct Sim {
@@ -39,6 +49,8 @@ pub(crate) struct Sim {
     pub(crate) truth: BTreeMap<String, MemberView>,
     /// Copies by (store, version).
     pub(crate) copies: BTreeMap<(String, String), ReplicaState>,
+    /// Images in registries. The one that the deployment names is at `r.test`.
+    pub(crate) images: BTreeSet<PinnedImage>,
     pub(crate) versions: BTreeMap<String, ModelVersionSpec>,
     pub(crate) log: Vec<String>,
     /// The deployment is gone.
@@ -57,6 +69,53 @@ pub(crate) fn version(version: &str, store: &str) -> ModelVersionSpec {
         size_bytes: 1000,
         store_ref: ObjectName::new(store),
     }
+}
+
+/// The image that every deployment names.
+pub(crate) fn image() -> PinnedImage {
+    PinnedImage {
+        registry: "r.test".into(),
+        name: "mcserve".into(),
+        digest: Sha256Digest::of("mcserve"),
+    }
+}
+
+/// A member without anything in it.
+fn member(name: &str, provider: Provider) -> MemberFacts {
+    MemberFacts {
+        provider,
+        store: provider.to_string(),
+        registry: None,
+        cache: None,
+        gateway: Some(format!("{name}.gateway:80")),
+        sight: Sight::Seen(Box::default()),
+        applied_since: None,
+        running_since: None,
+        staging_since: None,
+        refused: None,
+        probe: None,
+    }
+}
+
+/// How a Job ends, and the copies that it made by store and version.
+fn end_transfer(
+    job: &TransferFacts,
+    refusing: &BTreeSet<String>,
+    at: Option<Timestamp>,
+) -> (TransferState, Vec<(String, String)>) {
+    let version = job.name.rsplit('-').next().unwrap_or_default();
+    let (lost, taken): (Vec<_>, Vec<_>) = job.targets.iter().partition(|s| refusing.contains(*s));
+    let taken = taken
+        .into_iter()
+        .map(|store| (store.clone(), version.to_owned()));
+    let words = lost.iter().map(|store| format!("{store}: StoreDenied: no"));
+    let message = words.collect::<Vec<_>>().join("\n");
+    let state = if lost.is_empty() {
+        TransferState::Succeeded { at }
+    } else {
+        TransferState::Failed { at, message }
+    };
+    (state, taken.collect())
 }
 
 pub(crate) fn selection(words: &[String]) -> ClusterSelection {
@@ -82,7 +141,7 @@ impl Sim {
                 spec: ModelDeploymentSpec {
                     model_version_ref: ObjectName::new("digits-v0"),
                     container: Container {
-                        image: "r/mcserve@sha256:0".into(),
+                        image: image().to_string(),
                         args: vec![],
                         env: vec![],
                         resources: None,
@@ -104,6 +163,7 @@ impl Sim {
             members: BTreeMap::new(),
             stores: BTreeMap::new(),
             replicas: BTreeMap::new(),
+            images: BTreeMap::new(),
             upkeep: BTreeMap::new(),
             refused_copies: BTreeMap::new(),
         };
@@ -112,17 +172,8 @@ impl Sim {
             let store = provider.to_string();
             let usable = Ok("key1".to_owned());
             let facts = StoreFacts { provider, usable };
-            world.stores.insert(store.clone(), facts);
-            let facts = MemberFacts {
-                provider,
-                store,
-                gateway: Some(format!("{name}.gateway:80")),
-                sight: Sight::Seen(Box::default()),
-                applied_since: None,
-                running_since: None,
-                refused: None,
-                probe: None,
-            };
+            world.stores.insert(store, facts);
+            let facts = member(name, provider);
             world.members.insert((*name).to_owned(), facts);
         }
         let names = || members.iter().map(|name| (*name).to_owned());
@@ -132,6 +183,7 @@ impl Sim {
             faults: names().map(|name| (name, Faults::default())).collect(),
             truth: names().map(|name| (name, MemberView::default())).collect(),
             copies: BTreeMap::new(),
+            images: BTreeSet::from([image()]),
             versions: BTreeMap::new(),
             log: vec![],
             released: false,
@@ -145,6 +197,40 @@ impl Sim {
         self.versions.insert(name.to_owned(), version(name, store));
         let key = (store.to_owned(), name.to_owned());
         self.copies.insert(key, ReplicaState::Verified);
+    }
+
+    /// A user gives a cluster a registry of its own.
+    pub(crate) fn set_registry(&mut self, cluster: &str) {
+        let member = self.world.members.get_mut(cluster).unwrap();
+        member.registry = Some(ImageRegistry {
+            prefix: format!("{cluster}.test"),
+            plain_http: false,
+            secret_ref: None,
+        });
+    }
+
+    /// A user gives the nodes of a cluster, of which there are two, a cache.
+    pub(crate) fn set_cache(&mut self, cluster: &str) {
+        let member = self.world.members.get_mut(cluster).unwrap();
+        member.cache = Some(NodeCache::of(1 << 30));
+        let nodes = ["n1", "n2"].map(|node| (node.to_owned(), BTreeMap::new()));
+        self.truth.get_mut(cluster).unwrap().staging.nodes = nodes.into();
+    }
+
+    /// What a registry answers, which is beside the cluster that it is named after.
+    fn image_state(&self, image: &PinnedImage) -> ImageState {
+        let beside = image.registry.trim_end_matches(".test");
+        let faults = self.faults.get(beside);
+        if faults.is_some_and(|faults| faults.registry_silent || faults.lost) {
+            ImageState::Unknown {
+                reason: Reason::RegistryUnreachable,
+                message: format!("{} did not answer", image.location()),
+            }
+        } else if self.images.contains(image) {
+            ImageState::Whole
+        } else {
+            ImageState::Missing
+        }
     }
 
     /// A user asks for a version, with a placement if there is none, and a scope.
@@ -284,6 +370,11 @@ impl Sim {
                 .replicas
                 .insert((wanted.store, wanted.digest), facts);
         }
+        self.world.images.clear();
+        for wanted in images_wanted(&self.world) {
+            let state = self.image_state(&wanted.image);
+            self.world.images.insert(wanted.image, state);
+        }
         for wanted in probes_wanted(&self.world) {
             let ok = !self.faults[&wanted.cluster].probe;
             let member = self.world.members.get_mut(&wanted.cluster).unwrap();
@@ -351,28 +442,59 @@ impl Sim {
             Action::StartTransfer(start) => {
                 let view = self.truth.get_mut(&start.cluster).unwrap();
                 view.transfers.push(TransferFacts {
-                    name: format!("to-{}-{}", start.target, start.record.version),
-                    target: start.target.clone(),
+                    name: format!("to-{}-{}", start.targets.join("+"), start.record.version),
+                    targets: start.targets.clone(),
                     digest: start.record.manifest_digest,
                     state: TransferState::Running,
+                });
+            }
+            Action::StartImageCopy(start) => {
+                let view = self.truth.get_mut(&start.cluster).unwrap();
+                view.image_copies.push(ImageCopyFacts {
+                    name: format!("image-to-{}", start.target.registry),
+                    target: start.target.clone(),
+                    state: if self.images.contains(&start.source) {
+                        TransferState::Running
+                    } else {
+                        TransferState::Failed {
+                            at: Some(self.world.now),
+                            message: "ImageMissing: not found".into(),
+                        }
+                    },
                 });
             }
             Action::DeleteTransfer { cluster, name } => {
                 let view = self.truth.get_mut(cluster).unwrap();
                 view.transfers.retain(|job| job.name != *name);
+                view.image_copies.retain(|job| job.name != *name);
             }
             Action::ApplyRevision {
                 cluster,
                 revision,
                 replicas,
             } => {
+                let member = &before.members[cluster];
+                let (registry, cache) = (member.registry.as_ref(), member.cache.as_ref());
                 let view = self.truth.get_mut(cluster).unwrap();
                 let objects = view.revisions.entry(revision.clone()).or_default();
                 *objects = ObjectFacts {
-                    input_hash: Some(input_hash(revision, *replicas, "key1")),
+                    input_hash: Some(input_hash(revision, *replicas, "key1", registry, cache)),
                     replicas: *replicas,
                     ..objects.clone()
                 };
+            }
+            Action::Stage(stage) => {
+                let staging = &mut self.truth.get_mut(&stage.cluster).unwrap().staging;
+                let keys = stage.versions.iter().map(|version| version.key.clone());
+                staging.keys = keys.collect();
+                let fetched = stage.versions.iter().filter(|v| v.fetch.is_some());
+                let fetched: BTreeSet<_> = fetched.map(|version| version.digest).collect();
+                for node in staging.nodes.values_mut() {
+                    node.retain(|digest, _| fetched.contains(digest));
+                    for digest in &fetched {
+                        node.entry(*digest).or_insert(StagedState::Fetching);
+                    }
+                }
             }
             Action::DeleteRevision { cluster, revision } => {
                 let view = self.truth.get_mut(cluster).unwrap();
@@ -404,125 +526,6 @@ impl Sim {
         }
     }
 
-    /// The invariants, at the moment of each effect.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one arm an action, one assertion an invariant"
-    )]
-    fn check(&self, before: &World, action: &Action) {
-        if let Some(cluster) = action.cluster() {
-            assert!(
-                !self.faults[cluster].lost,
-                "{action:?} in a cluster not seen"
-            );
-        }
-        match action {
-            Action::PublishSnapshot { cluster, spec } => {
-                let member = &before.members[cluster];
-                let sum: i32 = spec.revisions.iter().map(|route| route.weight).sum();
-                assert!(sum == 100 || sum == 0, "weights of {cluster} sum to {sum}");
-                let old = self.truth[cluster].snapshot.as_ref();
-                let had = |revision: &str| {
-                    let mut routes = old.iter().flat_map(|old| &old.spec.revisions);
-                    let route = routes.find(|route| route.revision == revision);
-                    route.map_or(0, |route| route.weight)
-                };
-                for route in &spec.revisions {
-                    if route.weight <= had(&route.revision) {
-                        continue;
-                    }
-                    let rows = &before.deployment.status.clusters;
-                    let row = rows.iter().find(|row| row.cluster == *cluster);
-                    let served = row.and_then(|row| row.revision.as_ref());
-                    if old.is_none() && served == Some(&route.revision) {
-                        // Somebody deleted the snapshot of what had been probed.
-                        continue;
-                    }
-                    let probe = member.probe.as_ref().expect("raised without a probe");
-                    assert!(probe.ok && probe.revision == route.revision);
-                    let copy = (member.store.clone(), route.version.clone());
-                    assert_eq!(self.copies.get(&copy), Some(&ReplicaState::Verified));
-                }
-                let took = old.is_some_and(|s| s.spec.revisions.iter().any(|r| r.weight > 0));
-                assert!(
-                    !took || sum == 100 || (!self.is_placed(cluster) && self.others_serve(cluster)),
-                    "{cluster} loses all of its weight"
-                );
-                for (other, faults) in &self.faults {
-                    let region = |spec: &mcdeploy_api::RoutingSnapshotSpec| {
-                        let mut regions = spec.regions.iter();
-                        regions.find(|region| region.cluster == *other).cloned()
-                    };
-                    let (was, is) = (old.and_then(|old| region(&old.spec)), region(spec));
-                    if faults.lost && other != cluster {
-                        assert_eq!(was.is_some(), is.is_some(), "{other} is not seen");
-                        let raised = is.map(|r| r.weight) > was.map(|r| r.weight);
-                        assert!(!raised, "{other} is not seen and its weight rises");
-                    }
-                }
-                let told = self.world.policy.as_ref().unwrap().status.epoch;
-                assert_eq!(told, Some(spec.epoch), "stored before it is published");
-            }
-            Action::ApplyRevision {
-                cluster, revision, ..
-            } => {
-                let version = self.names[revision].clone();
-                let copy = (before.members[cluster].store.clone(), version);
-                assert_eq!(self.copies.get(&copy), Some(&ReplicaState::Verified));
-            }
-            Action::DeleteRecord { revision } => {
-                let mut views = self.truth.values();
-                assert!(!views.any(|view| view.revisions.contains_key(revision)));
-            }
-            Action::DeleteRevision { cluster, revision } => {
-                let view = &self.truth[cluster];
-                let mut routes = view.snapshot.iter().flat_map(|s| &s.spec.revisions);
-                assert!(!routes.any(|route| route.revision == *revision));
-            }
-            Action::DeleteSnapshot { cluster } => {
-                let deleting = before.deployment.deleting;
-                assert!(deleting || !self.is_placed(cluster), "{cluster} is placed");
-                assert!(deleting || self.truth[cluster].revisions.is_empty());
-            }
-            Action::ReleaseDeployment => {
-                assert!(before.deployment.deleting);
-                for (name, view) in &self.truth {
-                    let is_clean = view.snapshot.is_none() && view.revisions.is_empty();
-                    let abandoned = before.deployment.abandoned.contains(name);
-                    assert!(is_clean || abandoned, "{name} is not clean");
-                }
-            }
-            Action::HoldDeployment
-            | Action::RecordRevision { .. }
-            | Action::CreateRollout { .. }
-            | Action::CreatePolicy { .. }
-            | Action::DeleteRollout { .. }
-            | Action::StartTransfer(_)
-            | Action::DeleteTransfer { .. }
-            | Action::DecideTraffic(_) => {}
-        }
-        let held = before.deployment.held || *action == Action::HoldDeployment;
-        let first = matches!(
-            action,
-            Action::ApplyRevision { .. } | Action::PublishSnapshot { .. }
-        );
-        assert!(
-            !first || held || self.world.deployment.held,
-            "not held: {action:?}"
-        );
-    }
-
-    /// Whether another placed cluster takes traffic, ready.
-    fn others_serve(&self, cluster: &str) -> bool {
-        self.truth.iter().any(|(name, view)| {
-            let mut routes = view.snapshot.iter().flat_map(|s| &s.spec.revisions);
-            let ready = |id: &String| view.revisions.get(id).is_some_and(|o| o.ready > 0);
-            name != cluster
-                && self.is_placed(name)
-                && routes.any(|route| route.weight > 0 && ready(&route.revision))
-        })
-    }
-
     fn write_status(&mut self, before: &World, plan: &Plan) {
         let statuses = status(before, plan);
         self.world.deployment.status = statuses.deployment;
@@ -541,6 +544,9 @@ impl Sim {
     fn tick(&mut self) {
         self.world.now += SignedDuration::from_secs(1);
         let mut arrived = BTreeSet::new();
+        let refusing = self.faults.iter().filter(|(_, f)| f.store_refuses);
+        let refusing = refusing.map(|(name, _)| self.world.members[name].store.clone());
+        let refusing: BTreeSet<String> = refusing.collect();
         for (name, view) in &mut self.truth {
             let faults = &self.faults[name];
             for objects in view.revisions.values_mut() {
@@ -563,21 +569,36 @@ impl Sim {
                 };
                 snapshot.applied = vec![entry];
             }
+            let nodes = view.staging.nodes.values_mut();
+            for state in nodes.flat_map(BTreeMap::values_mut) {
+                if *state == StagedState::Fetching && !faults.nodes_slow {
+                    *state = if faults.nodes_fail {
+                        StagedState::Failed
+                    } else {
+                        StagedState::Staged
+                    };
+                }
+            }
+            for job in &mut view.image_copies {
+                if job.state == TransferState::Running {
+                    let at = Some(self.world.now);
+                    job.state = TransferState::Succeeded { at };
+                    self.images.insert(job.target.clone());
+                }
+            }
             for job in &mut view.transfers {
                 if job.state != TransferState::Running {
                     continue;
                 }
-                if faults.transfers {
-                    job.state = TransferState::Failed {
-                        at: Some(self.world.now),
-                        message: "connection reset".into(),
-                    };
+                let at = Some(self.world.now);
+                job.state = if faults.transfers {
+                    let message = "connection reset".into();
+                    TransferState::Failed { at, message }
                 } else {
-                    let at = Some(self.world.now);
-                    job.state = TransferState::Succeeded { at };
-                    let version = job.name.rsplit('-').next().unwrap_or_default();
-                    arrived.insert((job.target.clone(), version.to_owned()));
-                }
+                    let (state, came) = end_transfer(job, &refusing, at);
+                    arrived.extend(came);
+                    state
+                };
             }
         }
         for (store, version) in arrived {
@@ -591,6 +612,21 @@ impl Sim {
 
     fn name(&self, revision: &str) -> String {
         self.names.get(revision).cloned().unwrap_or("?".into())
+    }
+
+    fn describe_stage(&self, stage: &Stage) -> String {
+        let named = stage.versions.iter().map(|staged| {
+            let mut versions = self.versions.values();
+            let version = versions.find(|v| v.manifest_digest == staged.digest);
+            let what = match &staged.fetch {
+                Some(_) => "fetch",
+                None => "keep",
+            };
+            format!("{what} {}", version.unwrap().version)
+        });
+        let mut named: Vec<_> = named.collect();
+        named.sort();
+        format!("{}: nodes [{}]", stage.cluster, named.join(", "))
     }
 
     fn describe(&self, action: &Action) -> String {
@@ -609,7 +645,14 @@ impl Sim {
             Action::DeleteRecord { revision } => format!("hub: forget {}", self.name(revision)),
             Action::StartTransfer(start) => format!(
                 "{}: transfer {} from {} to {}",
-                start.cluster, start.record.version, start.source, start.target
+                start.cluster,
+                start.record.version,
+                start.source,
+                start.targets.join("+")
+            ),
+            Action::StartImageCopy(start) => format!(
+                "{}: copy the image from {} to {}",
+                start.cluster, start.source.registry, start.target.registry
             ),
             Action::DeleteTransfer { cluster, name } => {
                 format!("{cluster}: remove transfer {name}")
@@ -619,6 +662,7 @@ impl Sim {
                 revision,
                 replicas,
             } => format!("{cluster}: apply {} x{replicas}", self.name(revision)),
+            Action::Stage(stage) => self.describe_stage(stage),
             Action::DeleteRevision { cluster, revision } => {
                 format!("{cluster}: remove {}", self.name(revision))
             }

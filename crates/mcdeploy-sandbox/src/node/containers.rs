@@ -42,11 +42,11 @@ pub(super) fn containerd(cloud: Cloud) -> Result<Launch, SandboxError> {
         "server = \"{registry}\"\n\n[host.\"{registry}\"]\n  \
          capabilities = [\"pull\", \"resolve\"]\n"
     );
-    write(
-        cloud,
-        &format!("registries/{REGISTRY_NAME}/hosts.toml"),
-        &hosts,
-    )?;
+    // Under the name that all share, and under its own, which has to be told that there is
+    // no TLS.
+    for name in [REGISTRY_NAME, &cloud.registry()] {
+        write(cloud, &format!("registries/{name}/hosts.toml"), &hosts)?;
+    }
     let config = include_str!("containerd.toml")
         .replace("@HOME@", &home.display().to_string())
         .replace("@PAUSE@", PAUSE_IMAGE);

@@ -55,10 +55,19 @@ pub fn ensure_packages(packages: &[Package], say: &Say) -> Result<(), ToolError>
         return Err(ToolError::NeedsRoot { packages });
     }
     say.line(format!("installing from Debian: {}", missing.join(" ")));
-    let _no_services = NoServices::start();
+    let _no_services = NoServices::start(Path::new(POLICY));
     let apt = || {
         let mut apt = Command::new("apt-get");
         apt.env("DEBIAN_FRONTEND", "noninteractive");
+        // Another program may be installing, and a mirror may be slow: not for ever.
+        for option in [
+            "DPkg::Lock::Timeout=300",
+            "Acquire::Retries=3",
+            "Acquire::http::Timeout=60",
+            "Acquire::https::Timeout=60",
+        ] {
+            apt.args(["-o", option]);
+        }
         apt
     };
     let hint = "the sandbox runs on Debian 12";
@@ -78,29 +87,42 @@ pub fn ensure_packages(packages: &[Package], say: &Say) -> Result<(), ToolError>
 /// While it lives, packages that are installed start no service of theirs: what runs is
 /// started by the sandbox, and ends with it.
 struct NoServices {
-    is_ours: bool,
+    policy: &'static Path,
 }
 
-impl NoServices {
-    /// What Debian asks before it starts a service; 101 forbids it.
-    const POLICY: &str = "/usr/sbin/policy-rc.d";
+/// What Debian asks before it starts a service.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+/// Its text while packages are installed; 101 forbids. By the comment a file that an
+/// interrupted run left behind is known as ours.
+const NO_SERVICES: &str = "#!/bin/sh\n# mcdeploy installs packages\nexit 101\n";
 
-    fn start() -> Self {
-        // Somebody else's policy stays as it is.
+impl NoServices {
+    /// Somebody else's policy stays as it is.
+    fn start(policy: &'static Path) -> Self {
         let mut options = fs::File::options();
         let file = options.write(true).create_new(true).mode(0o755);
-        let is_ours = file
-            .open(Self::POLICY)
-            .is_ok_and(|mut file| file.write_all(b"#!/bin/sh\nexit 101\n").is_ok());
-        Self { is_ours }
+        if let Ok(mut file) = file.open(policy) {
+            // Without it services start, and nothing worse.
+            let _ = file.write_all(NO_SERVICES.as_bytes());
+        }
+        Self { policy }
     }
 }
 
 impl Drop for NoServices {
     fn drop(&mut self) {
-        if self.is_ours {
-            let _ = fs::remove_file(Self::POLICY);
-        }
+        remove_policy(self.policy);
+    }
+}
+
+/// Lets packages start services again, where an interrupted run of ours forbade it.
+pub(crate) fn allow_services() {
+    remove_policy(Path::new(POLICY));
+}
+
+fn remove_policy(policy: &Path) {
+    if fs::read_to_string(policy).is_ok_and(|text| text == NO_SERVICES) {
+        let _ = fs::remove_file(policy);
     }
 }
 
@@ -115,4 +137,25 @@ fn missing(packages: &[Package]) -> Vec<&'static str> {
         .filter(absent)
         .map(|package| package.name)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_that_was_left_behind_is_removed_and_somebody_elses_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let policy: &'static Path = dir.path().join("policy-rc.d").leak();
+        drop(NoServices::start(policy));
+        assert!(!policy.exists());
+        // Interrupted: nothing removes it.
+        std::mem::forget(NoServices::start(policy));
+        assert_eq!(fs::read_to_string(policy).unwrap(), NO_SERVICES);
+        drop(NoServices::start(policy));
+        assert!(!policy.exists());
+        fs::write(policy, "#!/bin/sh\nexit 101\n").unwrap();
+        drop(NoServices::start(policy));
+        assert!(policy.exists());
+    }
 }

@@ -1,7 +1,6 @@
 //! One pass over what some targets still lack.
 
 use std::{
-    collections::BTreeMap,
     ops::Range,
     sync::{
         Mutex, PoisonError,
@@ -21,8 +20,9 @@ use super::{
     may_pass,
     pool::Pool,
     run::{Run, Sink},
+    source::{Piece, Source},
 };
-use crate::{Checksums, ListedObject, ManifestFile, ObjectInfo, PublishError, StoreError};
+use crate::{Cause, Checksums, ManifestFile, ObjectKey, PublishError, StoreError};
 
 /// Files in flight at once.
 const FILES: usize = 16;
@@ -42,7 +42,7 @@ fn parts_at_once(size_bytes: u64, part_bytes: u64) -> u64 {
 /// A round with its pool and its end.
 pub(super) struct Round<'a> {
     job: &'a Job<'a>,
-    there: &'a BTreeMap<String, ListedObject>,
+    source: &'a Source<'a>,
     number: u32,
     pool: Pool,
     /// Reads of the source under way.
@@ -59,8 +59,22 @@ enum SourceFailure {
     Differs { file: ManifestFile, actual: String },
 }
 
+fn differs(file: &ManifestFile, actual: String) -> SourceFailure {
+    SourceFailure::Differs {
+        file: file.clone(),
+        actual,
+    }
+}
+
 /// Counts a read as long as it lives.
 struct Reading<'a>(&'a AtomicUsize);
+
+impl<'a> Reading<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
@@ -69,14 +83,10 @@ impl Drop for Reading<'_> {
 }
 
 impl<'a> Round<'a> {
-    pub(super) fn new(
-        job: &'a Job<'a>,
-        there: &'a BTreeMap<String, ListedObject>,
-        number: u32,
-    ) -> Self {
+    pub(super) fn new(job: &'a Job<'a>, source: &'a Source<'a>, number: u32) -> Self {
         Self {
             job,
-            there,
+            source,
             number,
             pool: Pool::new(job.options.buffer_bytes),
             reading: AtomicUsize::new(0),
@@ -157,45 +167,17 @@ impl<'a> Round<'a> {
             }
         });
         if file.size_bytes > 0 {
-            match self.pin(file).await {
-                Ok(source) => self.send_parts(file, &source, part_bytes, &sinks).await,
-                Err(failure) => self.fail(failure),
+            match self.job.from.key(&file.path) {
+                Ok(key) => self.send_parts((file, &key), part_bytes, &sinks).await,
+                Err(error) => self.fail(differs(file, error.to_string())),
             }
         }
         join_all(sinks.into_iter().map(Sink::complete)).await;
     }
 
-    /// The source's file as it is now: whatever is read of it later is of this content.
-    async fn pin(&self, file: &ManifestFile) -> Result<ObjectInfo, SourceFailure> {
-        let differs = |actual: String| SourceFailure::Differs {
-            file: file.clone(),
-            actual,
-        };
-        let key = self
-            .job
-            .from
-            .key(&file.path)
-            .map_err(|e| differs(e.to_string()))?;
-        let object = match self.there.get(key.as_str()) {
-            Some(listed) => listed.object().map_err(|e| differs(e.to_string()))?,
-            None => self
-                .job
-                .from
-                .store
-                .head(&key, &self.stop)
-                .await
-                .map_err(SourceFailure::Store)?,
-        };
-        if object.size_bytes != file.size_bytes {
-            return Err(differs(format!("{} bytes", object.size_bytes)));
-        }
-        Ok(object)
-    }
-
     async fn send_parts(
         &self,
-        file: &ManifestFile,
-        source: &ObjectInfo,
+        (file, key): (&ManifestFile, &ObjectKey),
         part_bytes: u64,
         sinks: &[Sink<'_>],
     ) {
@@ -210,7 +192,7 @@ impl<'a> Round<'a> {
                 if sinks.iter().any(|sink| sink.wants(index)) {
                     let start = u64::from(index) * part_bytes;
                     let range = start..(start + part_bytes).min(file.size_bytes);
-                    self.send_part(file, source, index, range, sinks).await;
+                    self.send_part((file, key), index, range, sinks).await;
                 }
             }
         };
@@ -224,22 +206,24 @@ impl<'a> Round<'a> {
     /// Reads a part and gives it to all who want it. It is held until the last has it.
     async fn send_part(
         &self,
-        file: &ManifestFile,
-        source: &ObjectInfo,
+        (file, key): (&ManifestFile, &ObjectKey),
         index: u32,
         range: Range<u64>,
         sinks: &[Sink<'_>],
     ) {
+        let is_wanted = || sinks.iter().any(|sink| sink.wants(index));
+        let Some(piece) = self.piece((file, key), &range, is_wanted).await else {
+            return;
+        };
         let Some(_room) = self.pool.acquire(range.end - range.start).await else {
             return;
         };
         // Those who wanted it may have gone while it waited.
-        if !sinks.iter().any(|sink| sink.wants(index)) {
+        if !is_wanted() {
             return;
         }
-        let bytes = match self.read(source, range).await {
-            Ok(bytes) => bytes,
-            Err(error) => return self.fail(SourceFailure::Store(error)),
+        let Some(bytes) = self.read((file, key), range, piece, is_wanted).await else {
+            return;
         };
         let checksums = Checksums::of(&bytes);
         if bytes.len() as u64 == file.size_bytes && checksums != file.checksums() {
@@ -247,6 +231,57 @@ impl<'a> Round<'a> {
         }
         let wanting = sinks.iter().filter(|sink| sink.wants(index));
         join_all(wanting.map(|sink| sink.send(index, bytes.clone(), checksums))).await;
+    }
+
+    /// Where to read a part; none when there is no way, or nobody wants it any more.
+    async fn piece(
+        &self,
+        (file, key): (&ManifestFile, &ObjectKey),
+        range: &Range<u64>,
+        is_wanted: impl Fn() -> bool,
+    ) -> Option<Piece> {
+        // Whoever waits here waits for the source.
+        let _reading = Reading::new(&self.reading);
+        let found = self.source.piece((file, key), range, is_wanted, &self.stop);
+        match found.await {
+            Ok(Some(piece)) if !piece.is_part && piece.object.size_bytes != file.size_bytes => {
+                self.fail(differs(file, format!("{} bytes", piece.object.size_bytes)));
+                None
+            }
+            Ok(found) => found,
+            Err(error) => {
+                self.fail(SourceFailure::Store(error));
+                None
+            }
+        }
+    }
+
+    /// The bytes of a part; none when there is no way, or nobody wants it any more.
+    async fn read(
+        &self,
+        (file, key): (&ManifestFile, &ObjectKey),
+        range: Range<u64>,
+        mut piece: Piece,
+        is_wanted: impl Fn() -> bool,
+    ) -> Option<Bytes> {
+        let _reading = Reading::new(&self.reading);
+        loop {
+            let source = self.job.from.store;
+            match source.read(&piece.object, piece.range, &self.stop).await {
+                Ok(bytes) => return Some(bytes),
+                // The file is there now, most likely.
+                Err(error)
+                    if piece.is_part && matches!(error.cause, Cause::NotFound | Cause::Changed) =>
+                {
+                    self.source.forget_parts(key).await;
+                    piece = self.piece((file, key), &range, &is_wanted).await?;
+                }
+                Err(error) => {
+                    self.fail(SourceFailure::Store(error));
+                    return None;
+                }
+            }
+        }
     }
 
     /// A file of one part whose bytes are wrong is not sent.
@@ -260,12 +295,6 @@ impl<'a> Round<'a> {
         for sink in sinks {
             sink.miss(self.mismatch(file, &actual.to_string()));
         }
-    }
-
-    async fn read(&self, source: &ObjectInfo, range: Range<u64>) -> Result<Bytes, StoreError> {
-        self.reading.fetch_add(1, Ordering::Relaxed);
-        let _reading = Reading(&self.reading);
-        self.job.from.store.read(source, range, &self.stop).await
     }
 
     fn mismatch(&self, file: &ManifestFile, actual: &str) -> PublishError {

@@ -337,11 +337,7 @@ impl<'a> Run<'a> {
             return;
         }
         if !self.is_published
-            && let Err(error) = self
-                .target
-                .publication
-                .finish(self.job.manifest, &self.stop)
-                .await
+            && let Err(error) = self.target.publication.finish(&self.stop).await
         {
             self.fail(error);
             return;

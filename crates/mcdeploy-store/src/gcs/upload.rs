@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Gcs, ObjectResource, parse};
 use crate::{
-    Cause, Checksums, Crc32c, Crc64Nvme, HeldPart, ObjectKey, Resume, Store as _, StoreError,
-    StoredChecksums, Upload,
+    Cause, Checksums, Crc32c, Crc64Nvme, HeldPart, ListedObject, ObjectInfo, ObjectKey, Resume,
+    Store as _, StoreError, StoredChecksums, Upload,
     key::PARTS_PREFIX,
     request::{Request, Requester},
     single::{PutWhole, Single},
@@ -44,14 +44,8 @@ pub(super) async fn begin(
     let directory = directory(&key, &content);
     let tally = Tally::new(&content, part_bytes);
     if resume == Resume::IfThere {
-        for object in store.list(&format!("{directory}/"), cancel).await? {
-            let name = object
-                .key
-                .strip_prefix(&directory)
-                .and_then(PartName::parse);
-            let Some(PartName { index, crc64nvme }) = name else {
-                continue;
-            };
+        for (name, object) in listed_parts(&store, &directory, cancel).await? {
+            let PartName { index, crc64nvme } = name;
             let checksums = StoredChecksums {
                 crc64nvme: Some(crc64nvme),
                 ..object.checksums
@@ -73,6 +67,34 @@ pub(super) async fn begin(
         directory,
         tally,
     }))
+}
+
+/// The part objects in a directory, with what their names say.
+async fn listed_parts(
+    store: &Gcs,
+    directory: &str,
+    cancel: &CancellationToken,
+) -> Result<Vec<(PartName, ListedObject)>, StoreError> {
+    let listed = store.list(&format!("{directory}/"), cancel).await?;
+    let named = listed.into_iter().filter_map(|object| {
+        let name = object.key.strip_prefix(directory)?;
+        Some((PartName::parse(name)?, object))
+    });
+    Ok(named.collect())
+}
+
+/// The part objects that an upload of this content to this key has made so far.
+pub(super) async fn parts_under_way(
+    store: &Gcs,
+    key: &ObjectKey,
+    content: &Checksums,
+    cancel: &CancellationToken,
+) -> Result<BTreeMap<u32, ObjectInfo>, StoreError> {
+    let listed = listed_parts(store, &directory(key, content), cancel).await?;
+    let parts = listed
+        .into_iter()
+        .filter_map(|(name, object)| Some((name.index, object.object().ok()?)));
+    Ok(parts.collect())
 }
 
 /// Where the parts of this content of this key are.

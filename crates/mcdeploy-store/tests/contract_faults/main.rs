@@ -5,10 +5,12 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 mod at_rest;
+mod cache;
 mod credentials;
 mod delta;
 mod outage;
 mod receipts;
+mod relay;
 mod shapes;
 mod sweeping;
 mod wire;

@@ -128,6 +128,7 @@ pub(crate) fn options() -> TransferOptions {
         hold_back: Duration::from_secs(1),
         rounds: 3,
         pause: Duration::from_millis(200),
+        follow: None,
     }
 }
 

@@ -10,6 +10,7 @@
 mod backends;
 mod other_tools;
 mod redaction;
+mod removal;
 mod suite;
 mod tools;
 mod transfers;

@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc, sync::atomic::Ordering};
 
-use mcdeploy_api::{ErrorClass, ReplicaState, Sha256Digest, TransferPlan};
+use mcdeploy_api::{ErrorClass, ReplicaState, Sha256Digest, StoreLocation, TransferPlan};
 use mcdeploy_sandbox::testing::{Azurite, FakeGcs, Versitygw};
 use mcdeploy_store::{
     PublishError, ReplicaReport, Replication, Store, StoreError, TransferError, TransferOptions,
@@ -74,31 +74,29 @@ async fn versions_go_between_every_pair_of_stores() {
         version: "plan".to_owned(),
         manifest_digest: pushed.manifest_digest,
         source: azure.access(),
-        target: gcp.access(),
-        more_targets: vec![],
+        targets: vec![gcp.access()],
     };
-    assert!(
-        transfer_version(&plan, &TransferOptions::default(), &|_| {}, &token())
-            .await
-            .unwrap()
-            .is_new
-    );
+    let options = TransferOptions::default();
+    let done = transfer_version(&plan, &options, &|_| {}, &token()).await;
+    assert!(done.unwrap().targets.remove(0).outcome.unwrap());
     let other = version_directory(10);
     push(stores[0].as_ref(), other.path(), "plan")
         .await
         .unwrap();
+    // One that cannot be opened does not hold the others either.
+    let mut unusable = gcp.access();
+    unusable.spec.location = StoreLocation::default();
     let plan = TransferPlan {
-        target: aws.access(),
+        targets: vec![unusable, gcp.access(), aws.access()],
         ..plan
     };
-    let refused = transfer_version(&plan, &TransferOptions::default(), &|_| {}, &token())
-        .await
-        .unwrap_err();
+    let done = transfer_version(&plan, &options, &|_| {}, &token()).await;
+    let [there, refused, closed] = <[_; 3]>::try_from(done.unwrap().targets).unwrap();
+    assert!(!there.outcome.unwrap(), "it was there already");
+    let refused = refused.outcome.unwrap_err();
     assert_eq!(refused.class(), ErrorClass::Precondition);
-    assert!(matches!(
-        refused,
-        TransferError::Publish(PublishError::Conflict { .. })
-    ));
+    assert!(matches!(refused, PublishError::Conflict { .. }));
+    assert!(matches!(closed.outcome, Err(PublishError::Store(_))));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use mcdeploy_plan::transfer::{Location, NanoUsd};
 
 use super::{HubArgs, ProjectArgs, PushArgs};
 use crate::{
-    names::{ModelName, VersionRef},
+    names::{ExactVersion, ModelName, VersionRef},
     object_url::ObjectUrl,
     output::ReportFormat,
     store_ref::StoreRef,
@@ -40,7 +40,7 @@ pub(crate) enum ArtifactsCommand {
     Cp(Box<CpArgs>),
     /// Read a share of a version's files, to find bytes that rotted
     Scrub(ScrubArgs),
-    /// Free what uploads left behind that nobody finished
+    /// Free what unfinished uploads left behind, or versions that nothing needs
     Gc(GcArgs),
 }
 
@@ -163,6 +163,7 @@ pub(crate) struct PlanArgs {
   mcdeploy artifacts replicate v3 --from aws --to gcp,azure
   mcdeploy artifacts replicate digits:v3 --from s3://models --to file:///srv/models
   mcdeploy artifacts replicate digits:v3 --from aws --to gcp --max-cost 25 --here aws/us-east-1
+  mcdeploy artifacts replicate digits:v3 --from gcp --to gcp-asia --follow
 
 Bytes pass through this machine, and each is checked against the manifest. A version is
 visible in a store whole or not at all, and is never overwritten. The same command again
@@ -185,6 +186,10 @@ pub(crate) struct ReplicateArgs {
     /// Most bytes of parts in memory at once; more is faster over a long way
     #[arg(long, value_name = "BYTES", default_value = "24MiB")]
     pub(crate) memory: Bytes,
+    /// The source may still be receiving the version: copy each file as it arrives there, and
+    /// wait up to 10 minutes for the next
+    #[arg(long)]
+    pub(crate) follow: bool,
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
     /// Output format
@@ -272,21 +277,44 @@ pub(crate) struct ScrubArgs {
 #[command(after_help = format!("Examples:
   mcdeploy artifacts gc
   mcdeploy artifacts gc aws --older-than 30d
-  mcdeploy artifacts gc s3://models --yes
+  mcdeploy artifacts gc --versions --keep 5 --older-than 90d
+  mcdeploy artifacts gc gcp --remove digits:v1 --yes
+  mcdeploy artifacts gc s3://models --remove digits:v1@sha256:…
 
-Without --yes it only says what it would free: unfinished uploads, parts of objects, and
-notes of pushes that were given up. Versions are never touched. Ages are by the store's
-own clock.
+Without --yes it only says what it would do. Ages are by the store's own clock.
+
+Alone it frees unfinished uploads, parts of objects, and notes of pushes and copies that
+were given up; no version is touched. --versions takes out whole versions instead, and
+--remove those that are named, whatever their age. A version stays while anything in the
+hub refers to it or may (deployments, what clusters serve, revisions to return to,
+rollouts), while a push or copy is at work on it, and, until its ModelVersion is deleted,
+in one store where it is verified. What cannot be read keeps every version. A version goes
+manifest first; the same command again goes on after an interruption.
+
+Of a URL store no hub says what refers to it: there only --remove with the digest works.
 
 {STORES}"))]
 pub(crate) struct GcArgs {
     /// Stores to look into [default: every ArtifactStore of the hub]
     #[arg(value_name = "STORE")]
     pub(crate) stores: Vec<StoreRef>,
-    /// Free only what nobody touched for this long; longer than the longest copy takes
+    /// Take out whole versions that nothing in the hub needs
+    #[arg(long)]
+    pub(crate) versions: bool,
+    /// Take out this version, unless something needs it; may be given more than once
+    #[arg(
+        long,
+        value_name = "MODEL:VERSION[@DIGEST]",
+        conflicts_with = "versions"
+    )]
+    pub(crate) remove: Vec<ExactVersion>,
+    /// With --versions: newest versions of each model that stay
+    #[arg(long, value_name = "N", default_value = "3", requires = "versions")]
+    pub(crate) keep: usize,
+    /// Only what nobody touched for this long; longer than the longest copy takes
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = super::parse_lifetime)]
     pub(crate) older_than: SignedDuration,
-    /// Free it, and not only say so
+    /// Do it, and not only say so
     #[arg(long)]
     pub(crate) yes: bool,
     /// Output format

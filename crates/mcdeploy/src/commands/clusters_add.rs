@@ -3,7 +3,7 @@
 mod fleet;
 
 use kube::ResourceExt;
-use mcdeploy_api::{ArtifactStore, ErrorClass, MemberCluster};
+use mcdeploy_api::{ArtifactStore, ErrorClass, MemberCluster, NodeCache};
 use mcdeploy_cluster::{
     ClientSettings, ClusterClient, ClusterError, MemberRegistration, RegisterError, Registered,
     register_member,
@@ -14,6 +14,7 @@ use crate::{
     args::ClustersAddArgs,
     exit::{ExitStatus, Failure, chain},
     hub::{Hub, hub_config, load_config},
+    image_registry::chosen,
     names::did_you_mean,
     output::{ReportFormat, json as to_json, yaml},
     printer::Printer,
@@ -40,6 +41,8 @@ pub(crate) async fn clusters_add(
                 region: region.clone(),
                 jurisdiction: None,
                 artifact_store: store.clone(),
+                image_registry: None,
+                node_cache: None,
                 ingress: args.ingress.clone(),
                 server: args.server.clone(),
                 token_lifetime: args.token_lifetime.unsigned_abs(),
@@ -62,9 +65,19 @@ async fn one(
     // Says at once when the hub is away, before the member is asked.
     let hub = Hub::connect(&args.hub).await?;
     check_store(&request, &hub).await?;
-    // What an inventory said stays: only its access is taken over.
+    // What an inventory said stays, unless it is said anew.
     let known: Option<MemberCluster> = hub.get(&hub.cluster_scoped(), &request.name).await?;
-    request.jurisdiction = known.and_then(|known| known.spec.jurisdiction);
+    let known = known.map(|MemberCluster { spec, .. }| {
+        let cache = spec.node_cache;
+        (spec.jurisdiction, spec.image_registry, cache)
+    });
+    let (jurisdiction, registry, cache) = known.unwrap_or_default();
+    request.jurisdiction = jurisdiction;
+    let wanted = args.node_cache.map(|size| size.0);
+    let wanted = wanted.map(|size| NodeCache::of(i64::try_from(size).unwrap_or(i64::MAX)));
+    request.node_cache = wanted.or(cache);
+    let secret = args.image_registry_secret.as_deref();
+    request.image_registry = chosen(args.image_registry.as_ref(), secret, registry);
     let registered = register(args, &request, args.member_context.as_deref()).await?;
     report(args, &request, &registered, printer)?;
     Ok(ExitStatus::Success)

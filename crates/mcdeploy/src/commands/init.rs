@@ -51,11 +51,34 @@ fn model_of(directory: &Path) -> ModelName {
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .take(40)
         .collect();
-    let parsed = plain.trim_matches('-').parse();
+    let name = plain.trim_start_matches(|c: char| !c.is_ascii_lowercase());
+    let parsed = name.trim_end_matches('-').parse();
     parsed.unwrap_or_else(|_| ModelName::fallback())
 }
 
 /// The text of a new project file.
 pub(crate) fn template(model: &ModelName) -> String {
     include_str!("init.yaml").replace("MODEL", model.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_gives_its_name_as_far_as_a_model_can_have_it() {
+        for (directory, model) in [
+            ("/home/me/digits", "digits"),
+            ("/home/me/Digits_2025!", "digits-2025"),
+            ("/home/me/2025-x", "x"),
+            ("/home/me/2025", "my-model"),
+            ("/", "my-model"),
+        ] {
+            assert_eq!(
+                model_of(Path::new(directory)).as_str(),
+                model,
+                "{directory}"
+            );
+        }
+    }
 }

@@ -10,8 +10,8 @@ use std::{
 
 use kube::{Api, ResourceExt};
 use mcdeploy_api::{
-    API_VERSION, ArtifactStore, ConditionType, ErrorClass, ModelVersion, ModelVersionSpec,
-    ObjectName, Sha256Digest, names::model_version_name,
+    API_VERSION, ArtifactStore, ConditionType, ErrorClass, ModelDeployment, ModelVersion,
+    ModelVersionSpec, ObjectName, Sha256Digest, names::model_version_name,
 };
 use mcdeploy_store::{Progress, PublishError, PushError, Pushed, Store, VersionName};
 use serde_json::json;
@@ -48,6 +48,8 @@ struct Told {
     hub: Hub,
     namespace: String,
     known: Option<ModelVersion>,
+    /// The command that brings the version out.
+    next: String,
 }
 
 /// Uploads a version and applies its `ModelVersion`.
@@ -78,11 +80,14 @@ pub(crate) async fn push(
             let mirrors = found.map(|found| found.project.registry_mirrors);
             let mirrors = mirrors.unwrap_or_default();
             let fetched = source::fetch(from, &mirrors, environment, printer, cancel).await?;
-            let pushed = upload(&target, &fetched.dir, printer, cancel).await?;
+            let pushed = upload(&target, &fetched.dir, args.output, printer, cancel).await?;
             fetched.forget();
             pushed
         }
-        (None, dir) => upload(&target, &dir.unwrap_or_default(), printer, cancel).await?,
+        (None, dir) => {
+            let dir = dir.unwrap_or_default();
+            upload(&target, &dir, args.output, printer, cancel).await?
+        }
     };
     if let Some(told) = &target.told {
         apply(&target, told, &pushed).await?;
@@ -98,16 +103,7 @@ async fn prepare(
     (model, version): (String, String),
 ) -> Result<Target, Failure> {
     let of_file = || found.and_then(|found| found.project.store.clone());
-    let wanted = match (&args.store, of_file()) {
-        (Some(store), _) => Some(store.clone()),
-        (None, Some(text)) => Some(text.parse().map_err(|why: String| {
-            Failure::new(
-                ExitStatus::Usage,
-                format!("`store:` of the project file: {why}"),
-            )
-        })?),
-        (None, None) => None,
-    };
+    let wanted = args.store.clone().or_else(of_file);
     if let Some(store @ StoreRef::Url(_)) = wanted {
         let wanted = [store];
         let (stores, named) = Stores::find(&wanted, &args.hub, None, environment).await?;
@@ -128,6 +124,9 @@ async fn prepare(
     let known = hub
         .get(&versions, &model_version_name(&model, &version))
         .await?;
+    let deployments: Api<ModelDeployment> = hub.namespaced(&namespace);
+    let is_deployed = hub.get(&deployments, &model).await?.is_some();
+    let next = rollout_command(&model, &version, found.is_some(), is_deployed);
     let wanted = match &wanted {
         Some(StoreRef::Hub(name)) => Some(name.as_str()),
         Some(StoreRef::Url(_)) | None => None,
@@ -148,8 +147,25 @@ async fn prepare(
             hub,
             namespace,
             known,
+            next,
         }),
     })
+}
+
+/// What brings a pushed version out: with the model where no project file says it, and with
+/// the clouds where it is not decided yet.
+fn rollout_command(model: &str, version: &str, has_project: bool, is_deployed: bool) -> String {
+    let model = if has_project {
+        String::new()
+    } else {
+        format!("{model}:")
+    };
+    let clouds = if is_deployed {
+        ""
+    } else {
+        " --clouds CLOUD,…"
+    };
+    format!("mcdeploy rollout --model {model}{version}{clouds}")
 }
 
 fn local_directory(
@@ -220,11 +236,12 @@ fn chosen(all: &[ArtifactStore], wanted: Option<&str>) -> Result<ArtifactStore, 
 async fn upload(
     target: &Target,
     dir: &Path,
+    report: ReportFormat,
     printer: &Printer,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Pushed> {
     let (model, version) = (target.model.as_str(), target.version.as_str());
-    let display = Display::new(printer);
+    let display = Display::new(printer, report);
     let show = |progress: &Progress| display.show(progress);
     let known = target.told.as_ref().and_then(|told| told.known.as_ref());
     if let Some(known) = known {
@@ -289,6 +306,7 @@ async fn apply(target: &Target, told: &Told, pushed: &Pushed) -> Result<(), Fail
         hub,
         namespace,
         known,
+        next: _,
     } = told;
     let name = model_version_name(model, version);
     // The object keeps the store of its first push: the operator knows the others.
@@ -356,8 +374,8 @@ fn people(target: &Target, pushed: &Pushed, verb: &str, printer: &Printer) -> st
         printer.data(format!("{model} {version} {verb} to {store}"))?;
     }
     printer.notice(format!("{files} files, {size}, {digest}"));
-    if target.told.is_some() {
-        printer.notice(format!("next: mcdeploy rollout --model {version}"));
+    if let Some(told) = &target.told {
+        printer.notice(format!("next: {}", told.next));
     }
     Ok(())
 }
@@ -385,6 +403,15 @@ mod tests {
             "status": { "conditions": conditions },
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn the_next_command_can_be_typed_as_it_is_said() {
+        let next = |project, deployed| rollout_command("digits", "v3", project, deployed);
+        assert_eq!(next(true, true), "mcdeploy rollout --model v3");
+        assert_eq!(next(false, true), "mcdeploy rollout --model digits:v3");
+        let first = "mcdeploy rollout --model v3 --clouds CLOUD,…";
+        assert_eq!(next(true, false), first);
     }
 
     #[test]

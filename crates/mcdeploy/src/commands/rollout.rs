@@ -165,8 +165,10 @@ fn settings_of(
         let (registry, mirror) = image::parse_mirror(text)?;
         mirrors.insert(registry, mirror);
     }
-    let image = args.image.clone().or_else(|| project?.image.clone());
-    let weights = project.iter().flat_map(|project| &project.weights);
+    let image = args
+        .image
+        .clone()
+        .or_else(|| Some(project?.image.clone()?.0));
     let trimmed = args.clusters.iter().map(|name| name.trim().to_owned());
     Ok(Settings {
         request: Request {
@@ -182,9 +184,7 @@ fn settings_of(
                 .and_then(|project| project.replicas)
                 .map(|replicas| replicas.0),
             repeatable: project.is_none_or(|project| project.repeatable),
-            weights: weights
-                .map(|(name, weight)| (name.clone(), weight.0))
-                .collect(),
+            weights: found.map(Found::weights).unwrap_or_default(),
         },
         image,
         container: project
@@ -258,7 +258,7 @@ async fn apply(
         image: pinned.reference.clone(),
         args: settings.container.args.clone(),
         env: settings.container.env.clone(),
-        resources: settings.container.resources.clone(),
+        resources: settings.container.resources.clone().map(Into::into),
     });
     let namespace = &settings.request.namespace;
     let deployments: Api<ModelDeployment> = hub.namespaced(namespace);

@@ -58,13 +58,13 @@ fn identities_and_jurisdictions_are_kept_as_they_are() {
     let [aws, lab] = &parsed.clusters[..] else {
         panic!("{parsed:?}");
     };
-    let spec = aws.spec(None).unwrap();
+    let spec = parsed.spec(aws, None).unwrap();
     assert_eq!(spec.access.kind(), "eks");
     let eks = serde_json::to_value(&spec.access).unwrap();
     assert_eq!(eks, fleet()["clusters"][0]["access"]);
     assert_eq!(spec.jurisdiction.as_deref(), Some("US"));
     assert_eq!(parsed.stores[0].spec().jurisdiction.as_deref(), Some("US"));
-    assert_eq!(lab.spec(None), None, "a token is minted first");
+    assert_eq!(parsed.spec(lab, None), None, "a token is minted first");
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn access_that_works_is_kept_before_one_that_does_not_yet() {
     known.ingress = Some(mcdeploy_api::ClusterIngress {
         address: "gateway.example.com:80".into(),
     });
-    let spec = parsed.clusters[0].spec(Some(&known)).unwrap();
+    let spec = parsed.spec(&parsed.clusters[0], Some(&known)).unwrap();
     assert_eq!(
         (&spec.access, &spec.ingress),
         (&known.access, &known.ingress)
@@ -317,5 +317,35 @@ fn labels_of_entries_hold_nothing_that_a_terminal_obeys() {
     assert!(
         found[0].starts_with("clusters[0] (a\\u{1b}[2J\\u{9b}1m\\u{7}): name is"),
         "{found:?}"
+    );
+}
+
+#[test]
+fn a_cluster_pulls_from_the_registry_that_it_names() {
+    let mut value = fleet();
+    value["clusters"][0]["imageRegistryRef"] = json!("aws");
+    let parsed = parse(&value.to_string(), None).unwrap();
+    let cluster = &parsed.clusters[0];
+    let registry = |known: Option<&ImageRegistry>| parsed.image_registry(cluster, known).unwrap();
+    assert_eq!(registry(None).prefix, "r/x");
+    let secret = Some(ObjectName::new("login"));
+    let known = |prefix: &str| ImageRegistry {
+        prefix: prefix.into(),
+        plain_http: false,
+        secret_ref: secret.clone(),
+    };
+    assert_eq!(
+        registry(Some(&known("r/x"))),
+        known("r/x"),
+        "its login stays"
+    );
+    assert_eq!(registry(Some(&known("old"))).secret_ref, None);
+    let other = &parsed.clusters[1];
+    let kept = parsed.image_registry(other, Some(&known("old")));
+    assert_eq!(kept, Some(known("old")), "named nothing, changes nothing");
+    let found = problems(|fleet| fleet["clusters"][1]["imageRegistryRef"] = json!("nowhere"));
+    assert_eq!(
+        found,
+        ["cluster \"lab\" names the registry \"nowhere\", which is not here"]
     );
 }

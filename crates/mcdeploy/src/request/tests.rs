@@ -126,7 +126,7 @@ fn what_is_wrong_is_told_before_anything_is_applied() {
         has_image: false,
         ..request("v3", &[Aws], &[])
     };
-    let weights = [("asw".to_owned(), 1)].into();
+    let weights = [("asw".to_owned(), written(1))].into();
     let wrong_weight = Request {
         weights,
         ..request("v3", &[Aws], &[])
@@ -206,12 +206,19 @@ fn without_an_image_the_deployment_keeps_its_container() {
     );
 }
 
+fn written(weight: i32) -> WrittenWeight {
+    WrittenWeight {
+        weight,
+        place: "mcdeploy.yaml:7:8".to_owned(),
+    }
+}
+
 #[test]
 fn a_traffic_policy_is_applied_only_when_it_says_something() {
     let policy_of = |repeatable, weights: &[(&str, i32)], policies| {
         let weights = weights
             .iter()
-            .map(|&(name, weight)| (name.to_owned(), weight))
+            .map(|&(name, weight)| (name.to_owned(), written(weight)))
             .collect();
         let request = Request {
             repeatable,

@@ -53,6 +53,43 @@ pub(crate) fn status_is_watched(world: &World) {
     wait(child).check(130, "");
 }
 
+/// On a terminal the tree is drawn again and again, and its last rows stay.
+pub(crate) async fn a_terminal_is_drawn_on_and_keeps_the_last_rows(world: &World) {
+    let before = world.deployment().await.unwrap().metadata.generation;
+    let generation = before.unwrap() + 1;
+    let rollout = world.command(&["rollout", "--model", "v2", "--clouds", "aws"]);
+    let words = std::iter::once(rollout.get_program()).chain(rollout.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    // A terminal of its own, whose screen is the output.
+    let mut terminal = std::process::Command::new("script");
+    terminal.args(["-qec", &words.join(" "), "/dev/null"]);
+    let environment = rollout
+        .get_envs()
+        .filter_map(|(key, value)| Some((key, value?)));
+    terminal.envs(environment);
+    terminal.env("TERM", "xterm").env("NO_COLOR", "1");
+    let piped = std::process::Stdio::piped;
+    let directory = rollout.get_current_dir().unwrap();
+    terminal
+        .current_dir(directory)
+        .stdin(piped())
+        .stdout(piped());
+    let child = terminal.spawn().expect("script is part of every Debian");
+    world.generation(generation).await;
+    for (complete, state) in [(false, "Running"), (true, "Done")] {
+        let steps = [("aws", state)];
+        world.play_operator(generation, complete, &steps).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let output = child.wait_with_output().unwrap();
+    let screen = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{screen}");
+    let erased = screen.rfind("\u{1b}[2K").expect("it is drawn again");
+    let (drawn, left) = screen.split_at(erased);
+    assert!(drawn.contains("⟳ aws"), "{screen:?}");
+    assert!(left.contains("✔ aws"), "{screen:?}");
+}
+
 /// Of two rollouts at the same moment one ends as superseded, and the spec is wholly
 /// that of the other.
 pub(crate) async fn two_rollouts_at_once_do_not_mix(world: &World) {

@@ -16,9 +16,9 @@ pub(super) const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long before the fault is looked at, in milliseconds.
 const BEFORE_MS: u64 = 3000;
 /// From then on after the fault nothing may fail.
-const GRACE_MS: u64 = 2000;
+pub(super) const GRACE: Duration = Duration::from_secs(2);
 /// How long the cloud stays dark.
-const DARK: Duration = Duration::from_secs(10);
+pub(super) const DARK: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The cloud that is lost.
 const LOST: &str = "aws";
@@ -201,10 +201,10 @@ impl OutageReport {
             .iter()
             .filter(|record| record.answered_by(LOST, None) && record.crossed());
         let relied_on_lost = relied.count();
-        let (first, after): (Vec<&Record>, Vec<&Record>) = records
-            .iter()
-            .copied()
-            .partition(|record| record.start_ms < fault + GRACE_MS);
+        let (first, after): (Vec<&Record>, Vec<&Record>) =
+            records.iter().copied().partition(|record| {
+                u128::from(record.start_ms) < u128::from(fault) + GRACE.as_millis()
+            });
         let last_failure = records
             .iter()
             .filter(|record| record.verdict == Verdict::Failed)

@@ -28,7 +28,7 @@ pub struct Report {
     pub operator_peak_rss_bytes: u64,
     /// Proportional set size of the whole sandbox 30 s after `up --install`, in bytes.
     pub sandbox_pss_bytes: u64,
-    /// The shortest of five runs of `mcdeploy --help`.
+    /// The median of five runs of `mcdeploy --help`.
     pub help_seconds: f64,
     /// What must be reached, and whether it was.
     pub checks: Vec<Check>,

@@ -37,12 +37,13 @@ impl Story {
             wrong,
             crossed,
             retried,
+            reused,
             answers,
             reasons,
         } = counts;
         self.say(&format!(
-            "   {who}: {sent} requests, {failed} failed, {wrong} wrong, \
-             {crossed} answered by another region"
+            "   {who}: {sent} requests ({reused} on kept-alive connections), {failed} failed, \
+             {wrong} wrong, {crossed} answered by another region"
         ));
         if *retried > 0 {
             self.say(&format!("   {retried} of them had to ask a second gateway"));
@@ -75,7 +76,11 @@ impl Story {
     pub(super) fn checks(self, checks: &[Check]) {
         self.say("\n== What must be reached");
         for check in checks {
-            let mark = if check.passed { "ok  " } else { "FAIL" };
+            let mark = match (check.passed, check.has_failed()) {
+                (true, _) => "ok  ",
+                (false, true) => "FAIL",
+                (false, false) => "slow",
+            };
             let got = (check.got * 10.0).round() / 10.0;
             self.say(&format!("{mark} {}: {got} ({})", check.name, check.wanted));
         }

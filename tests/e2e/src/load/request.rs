@@ -28,45 +28,64 @@ pub(super) struct Asked {
     pub(super) kept_alive: bool,
 }
 
-/// Asks as the target's client would; with it, how many gateways were asked.
+/// What came of asking.
+pub(super) struct Reply {
+    pub(super) outcome: Outcome,
+    /// Gateways that were asked, one after the other.
+    pub(super) tries: usize,
+    /// The last of them was asked on a connection that had carried a request before.
+    pub(super) reused: bool,
+}
+
+impl Reply {
+    pub(super) fn failed(what: &str) -> Self {
+        Self {
+            outcome: Outcome::failed(what),
+            tries: 0,
+            reused: false,
+        }
+    }
+}
+
+/// Asks as the target's client would.
 pub(super) async fn ask(
     connections: &Connections,
     target: &Target,
     asked: &Asked,
     n: usize,
-) -> (Outcome, usize) {
+) -> Reply {
     let gateways = &target.gateways;
     if gateways.is_empty() {
-        return (Outcome::failed("no address"), 0);
+        return Reply::failed("no address");
     }
     match target.client {
-        Client::Single => (once(connections, &gateways[0], asked).await, 1),
+        Client::Single => once(connections, &gateways[0], asked).await,
         Client::Failover(patience) => {
-            let mut last = Outcome::failed("no address");
-            let mut tries = 0;
+            let mut last = Reply::failed("no address");
             for turn in 0..gateways.len() {
                 let gateway = &gateways[(n + turn) % gateways.len()];
                 let attempt = once(connections, gateway, asked);
-                tries += 1;
                 last = tokio::time::timeout(patience, attempt)
                     .await
-                    .unwrap_or_else(|_| Outcome::failed("no answer in time"));
-                if matches!(last, Outcome::Answered { .. }) {
+                    .unwrap_or_else(|_| Reply::failed("no answer in time"));
+                last.tries = turn + 1;
+                if matches!(last.outcome, Outcome::Answered { .. }) {
                     break;
                 }
             }
-            (last, tries)
+            last
         }
     }
 }
 
-async fn once(connections: &Connections, gateway: &(String, SocketAddr), asked: &Asked) -> Outcome {
+async fn once(connections: &Connections, gateway: &(String, SocketAddr), asked: &Asked) -> Reply {
     let (name, address) = gateway;
     let idle = if asked.kept_alive {
         connections.take(*address)
     } else {
         None
     };
+    let reused = idle.is_some();
     let sender = match idle {
         Some(sender) => Ok(sender),
         None => connect(*address).await,
@@ -75,7 +94,7 @@ async fn once(connections: &Connections, gateway: &(String, SocketAddr), asked: 
         Ok(sender) => exchange(sender, *address, asked).await,
         Err(error) => Err(error),
     };
-    match result {
+    let outcome = match result {
         Ok((sender, answer)) => {
             if asked.kept_alive {
                 connections.put(*address, sender);
@@ -83,6 +102,11 @@ async fn once(connections: &Connections, gateway: &(String, SocketAddr), asked: 
             answer.outcome(name)
         }
         Err(error) => Outcome::failed(error),
+    };
+    Reply {
+        outcome,
+        tries: 1,
+        reused,
     }
 }
 

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// # Errors
 /// The cloud's API server refuses, or a pod does not go.
 pub async fn hold_pods_down(sandbox: &Sandbox, cloud: &str, model: &str) -> anyhow::Result<()> {
-    set_schedulable(sandbox, cloud, false).await?;
+    hold_new_pods(sandbox, cloud).await?;
     let pods: Api<Pod> = Api::namespaced(sandbox.client(cloud).await?, NAMESPACE);
     let of_model = ListParams::default().labels(&format!("{}={model}", names::LABEL_MODEL));
     let running = pods.list(&of_model).await?;
@@ -38,6 +38,14 @@ pub async fn hold_pods_down(sandbox: &Sandbox, cloud: &str, model: &str) -> anyh
         pods.delete(&pod.name_any(), &at_once).await?;
     }
     Ok(())
+}
+
+/// Lets no new pod start in a cloud; those that run go on.
+///
+/// # Errors
+/// The cloud's API server refuses.
+pub async fn hold_new_pods(sandbox: &Sandbox, cloud: &str) -> anyhow::Result<()> {
+    set_schedulable(sandbox, cloud, false).await
 }
 
 /// Lets pods start again in a cloud.

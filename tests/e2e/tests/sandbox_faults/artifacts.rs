@@ -1,54 +1,25 @@
-//! Artifacts and images that are not what they should be.
+//! Artifacts that are not what they should be.
 
 use std::{
     io::Write as _,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Method, Request, header};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::handshake;
-use hyper_util::rt::TokioIo;
+use http::Method;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, api::ListParams};
+use kube::{
+    Api,
+    api::{EvictParams, ListParams},
+};
 use mcdeploy_api::names;
 use mcdeploy_e2e::sandbox::faults::NAMESPACE;
-use serde_json::{Value, json};
-use tokio::net::TcpStream;
 
-use crate::fixture::{Fixture, assert_no_failure};
-
-/// One request over plain HTTP: status and body.
-async fn ask(address: &str, request: Request<Full<Bytes>>) -> (u16, Bytes) {
-    let stream = TcpStream::connect(address).await.unwrap();
-    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
-    let answer = sender.send_request(request).await.unwrap();
-    let status = answer.status().as_u16();
-    (
-        status,
-        answer.into_body().collect().await.unwrap().to_bytes(),
-    )
-}
-
-fn request(
-    method: Method,
-    address: &str,
-    path: &str,
-    kind: &str,
-    body: Bytes,
-) -> Request<Full<Bytes>> {
-    Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::HOST, address)
-        .header(header::CONTENT_TYPE, kind)
-        .header(header::ACCEPT, kind)
-        .body(Full::new(body))
-        .unwrap()
-}
+use crate::{
+    fixture::{Fixture, PATIENCE, assert_no_failure},
+    requests::{ask, request},
+};
 
 async fn pods_of(fixture: &Fixture, cloud: &str, version: &str) -> Vec<Pod> {
     let client = fixture.sandbox.client(cloud).await.unwrap();
@@ -132,40 +103,97 @@ async fn fault_s3_flipped_byte_is_refused_by_fetch_and_gets_no_weight() {
     fixture.wait_serving("gcp", &version).await;
 }
 
-/// Puts an image of a digest of its own under a tag into some registries: the manifest
-/// of `mcserve:dev` with an annotation.
-async fn partial_image(tag: &str, registries: &[&str]) {
-    let kind = "application/vnd.oci.image.manifest.v1+json";
-    for registry in registries {
-        let path = "/v2/mcserve/manifests/dev";
-        let get = request(Method::GET, registry, path, kind, Bytes::new());
-        let (status, manifest) = ask(registry, get).await;
-        assert_eq!(status, 200, "{manifest:?}");
-        let mut manifest: Value = serde_json::from_slice(&manifest).unwrap();
-        manifest["annotations"] = json!({ "test": tag });
-        let path = format!("/v2/mcserve/manifests/{tag}");
-        let body = serde_json::to_vec(&manifest).unwrap().into();
-        let put = request(Method::PUT, registry, &path, kind, body);
-        let (status, answer) = ask(registry, put).await;
-        assert_eq!(status, 201, "{answer:?}");
-    }
+/// Pods of a version's transfer, in the cluster that it runs in.
+async fn transfer_pods(fixture: &Fixture, cloud: &str, version: &str) -> (Api<Pod>, Vec<Pod>) {
+    let client = fixture.sandbox.client(cloud).await.unwrap();
+    let pods: Api<Pod> = Api::namespaced(client, names::SYSTEM_NAMESPACE);
+    let label = format!("{}={version}", names::LABEL_VERSION);
+    let found = pods.list(&ListParams::default().labels(&label)).await;
+    (pods, found.unwrap().items)
+}
+
+fn is_running(pod: &Pod) -> bool {
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    phase == Some("Running") && pod.metadata.deletion_timestamp.is_none()
+}
+
+/// Begins a rollout to gcp of a version that only aws has, large enough that its copy takes
+/// a while, and waits until the copy runs.
+async fn rollout_with_a_long_copy(fixture: &Fixture, version: &str) -> (Api<Pod>, Pod) {
+    let dir = fixture.sandbox.project().join("models").join(version);
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("padding.bin"), vec![7; 400 << 20]).unwrap();
+    fixture.fresh_version(version, &["aws"]).await;
+    std::fs::remove_file(dir.join("padding.bin")).unwrap();
+    let words = [
+        "rollout",
+        "--model",
+        version,
+        "--clouds",
+        "gcp",
+        "--no-wait",
+    ];
+    fixture.ok(&words).await;
+    let begun = async {
+        loop {
+            let (pods, found) = transfer_pods(fixture, "aws", version).await;
+            if let Some(pod) = found.into_iter().find(is_running) {
+                return (pods, pod);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, begun)
+        .await
+        .expect("a copy begins")
+}
+
+/// Waits until the copy is in progress but not over.
+async fn half_way(fixture: &Fixture, version: &str) {
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let row = fixture.row("gcp").await;
+    assert_eq!(row.version.as_deref(), Some("v2"), "{version}: {row:?}");
 }
 
 #[tokio::test]
-async fn fault_a6_image_missing_in_one_cloud_is_said_and_others_finish() {
+async fn fault_a6_a_transfer_that_is_evicted_starts_again_and_the_rollout_ends() {
     let fixture = Fixture::new().await;
-    let tag = format!("a6-{}", std::process::id());
-    partial_image(&tag, &["10.203.0.10:5000", "10.203.0.11:5000"]).await;
-    let image = format!("registry.mcdeploy.test:5000/mcserve:{tag}");
-    let load = fixture.load(&["aws", "gcp", "azure"]).await;
-    let words = [
-        "rollout", "--model", "v3", "--clouds", "gcp,aws", "--image", &image,
-    ];
-    let said = fixture.refused(&words, 1).await;
-    assert!(said.contains("ImagePullFailed"), "{said}");
+    let version = format!("evicted-{}", std::process::id());
+    let (pods, first) = rollout_with_a_long_copy(&fixture, &version).await;
+    half_way(&fixture, &version).await;
+    let name = first.metadata.name.clone().unwrap();
+    pods.evict(&name, &EvictParams::default()).await.unwrap();
+    let replaced = async {
+        loop {
+            let (_, found) = transfer_pods(&fixture, "aws", &version).await;
+            let other = |pod: &Pod| pod.metadata.uid != first.metadata.uid;
+            if found.iter().any(other) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let replaced = tokio::time::timeout(PATIENCE, replaced).await;
+    replaced.expect("another pod takes over");
+    fixture.wait_serving("gcp", &version).await;
+}
+
+#[tokio::test]
+async fn fault_p3_a_transfer_whose_node_dies_goes_on_when_it_is_back() {
+    let fixture = Fixture::new().await;
+    let version = format!("lost-{}", std::process::id());
+    rollout_with_a_long_copy(&fixture, &version).await;
+    half_way(&fixture, &version).await;
+    fixture.ok(&["sandbox", "outage", "aws", "--kill"]).await;
     let row = fixture.row("gcp").await;
-    assert_eq!(row.reason, "ImagePullFailed", "{row:?}");
-    assert_eq!(row.version.as_deref(), Some("v2"), "{row:?}");
-    fixture.wait_serving("aws", "v3").await;
-    crate::fixture::assert_no_failure(load).await;
+    assert_eq!(
+        row.version.as_deref(),
+        Some("v2"),
+        "the copy was over: {row:?}"
+    );
+    fixture.ok(&["sandbox", "heal", "aws"]).await;
+    fixture.wait_serving("gcp", &version).await;
 }

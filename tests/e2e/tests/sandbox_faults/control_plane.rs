@@ -10,7 +10,10 @@ use kube::{
 use mcdeploy_api::names;
 use mcdeploy_e2e::{
     digits::MODEL,
-    sandbox::{eventually, expect, faults::NAMESPACE},
+    sandbox::{
+        eventually, expect,
+        faults::{self, NAMESPACE},
+    },
 };
 
 use serde_json::{Value, json};
@@ -172,21 +175,31 @@ async fn fault_a1_hub_api_that_stands_still_delays_a_rollout_and_no_more() {
 #[tokio::test]
 async fn fault_r4_of_two_rollouts_at_once_the_later_wins_and_nothing_is_mixed() {
     let fixture = Fixture::new().await;
-    let later = format!("r4-{}", std::process::id());
-    fixture.fresh_version(&later, &["aws"]).await;
+    let [earlier, later] = ["earlier", "later"].map(|at| format!("r4-{at}-{}", std::process::id()));
+    for version in [&earlier, &later] {
+        fixture.fresh_version(version, &["aws"]).await;
+    }
+    // However slow the test is, the earlier rollout is not done before the later one is asked for.
+    faults::hold_new_pods(&fixture.sandbox, "aws")
+        .await
+        .unwrap();
     let first = fixture
         .sandbox
-        .command(&["rollout", "--model", "v3", "--clouds", "aws,gcp"])
+        .command(&["rollout", "--model", &earlier, "--clouds", "aws,gcp"])
         .stderr(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    // Asked for, and seconds from done.
-    fixture.wait_asked("v3").await;
-    fixture
-        .ok(&["rollout", "--model", &later, "--clouds", "aws,gcp"])
+    fixture.wait_asked(&earlier).await;
+    let words = ["rollout", "--model", &later, "--clouds", "aws,gcp"];
+    let second = fixture
+        .sandbox
+        .run(&[&words[..], &["--no-wait"]].concat())
         .await;
     let first = tokio::time::timeout(PATIENCE, first.wait_with_output()).await;
+    faults::let_pods_up(&fixture.sandbox, "aws").await.unwrap();
+    let second = second.unwrap();
+    assert_eq!(second.code, Some(0), "{}", second.text());
     let first = first.expect("the earlier rollout's wait ends").unwrap();
     let said = String::from_utf8_lossy(&first.stderr).into_owned();
     assert_eq!(first.status.code(), Some(6), "{said}");

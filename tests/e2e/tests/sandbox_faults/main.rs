@@ -8,5 +8,9 @@
 mod artifacts;
 mod control_plane;
 mod fixture;
+mod images;
 mod members;
+mod other_server;
+mod requests;
 mod usage;
+mod words;

@@ -30,8 +30,9 @@ async fn a_mistake_in_mcdeploy_yaml_is_told_with_line_and_column() {
     std::fs::write(&file, good.replace("replicas: 1", "replicas: many")).unwrap();
     let line = good.lines().position(|line| line == "replicas: 1").unwrap() + 1;
     let said = fixture.refused(&["rollout", "--model", "v3"], 2).await;
-    assert!(said.contains("mcdeploy.yaml"), "{said}");
-    assert!(said.contains(&format!("{line}")), "line {line}: {said}");
+    let place = format!("mcdeploy.yaml:{line}:11: ");
+    assert!(said.contains(&place), "{place}: {said}");
+    assert!(said.contains("expected a whole number"), "{said}");
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ pub(crate) async fn cp(
         to: &args.target.path,
         dry_run: args.dry_run,
     };
-    let display = Display::new(printer);
+    let display = Display::new(printer, args.output);
     let show = |progress: &Progress| display.show(progress);
     let copied = copy_objects(&request, &show, cancel).await;
     display.end();

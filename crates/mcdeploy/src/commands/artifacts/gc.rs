@@ -1,4 +1,8 @@
-//! `mcdeploy artifacts gc`: frees what unfinished uploads left behind, and never a version.
+//! `mcdeploy artifacts gc`: frees what unfinished uploads left behind; with `--versions` or
+//! `--remove` instead versions that nothing needs.
+
+mod references;
+mod versions;
 
 use std::time::Duration;
 
@@ -30,6 +34,9 @@ pub(crate) async fn gc(
     printer: &Printer,
     cancel: &CancellationToken,
 ) -> anyhow::Result<ExitStatus> {
+    if args.versions || !args.remove.is_empty() {
+        return Box::pin(versions::versions(args, environment, printer, cancel)).await;
+    }
     let (stores, named) = Stores::of(&args.stores, &args.store, environment).await?;
     let age = Duration::from_secs(args.older_than.as_secs().unsigned_abs());
     let mut rows = vec![];
@@ -62,6 +69,7 @@ fn item(row: &Row) -> Value {
             "uploads": swept.uploads,
             "partObjects": swept.part_objects,
             "claims": swept.claims,
+            "leases": swept.leases,
             "bytes": swept.bytes,
         }),
         Err(error) => json!({"store": row.store, "message": chain(error)}),
@@ -69,7 +77,7 @@ fn item(row: &Row) -> Value {
 }
 
 fn table(rows: &[Row]) -> String {
-    let mut table = Table::new(["STORE", "UPLOADS", "PARTS", "CLAIMS", "BYTES"]);
+    let mut table = Table::new(["STORE", "UPLOADS", "PARTS", "CLAIMS", "LEASES", "BYTES"]);
     for row in rows {
         let cells = match &row.outcome {
             Ok(swept) => vec![
@@ -77,6 +85,7 @@ fn table(rows: &[Row]) -> String {
                 swept.uploads.len().to_string(),
                 swept.part_objects.len().to_string(),
                 swept.claims.len().to_string(),
+                swept.leases.len().to_string(),
                 size(swept.bytes),
             ],
             Err(_) => vec![row.store.clone(), "unknown".to_owned()],

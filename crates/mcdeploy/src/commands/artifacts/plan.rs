@@ -69,7 +69,7 @@ async fn extent(
         });
     };
     let version = names(version, &args.project)?;
-    let subject = subject(version, stores, holders, cancel).await?;
+    let subject = subject(version, stores, (holders, None), cancel).await?;
     Ok(Extent {
         title: format!("{} {}", subject.model, subject.version),
         size_bytes: subject.size_bytes,

@@ -1,10 +1,10 @@
 //! What every priced command needs: the price book, the rules, and what is to be copied.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use mcdeploy_api::{Provider, Sha256Digest};
 use mcdeploy_plan::transfer::{Location, PriceBook, Refusal, Request, Site};
-use mcdeploy_store::{Store, find_manifest};
+use mcdeploy_store::{Store, await_manifest, find_manifest};
 use tokio_util::sync::CancellationToken;
 
 use super::store_failure;
@@ -70,11 +70,12 @@ pub(super) fn rules(args: &RuleArgs, book: &PriceBook) -> Result<Request, Failur
     })
 }
 
-/// Reads the version's manifest in every holder. All must have the same.
+/// Reads the version's manifest in every holder. All must have the same. One that is still
+/// receiving it is waited for, where `follow` says how long.
 pub(super) async fn subject(
     (model, version): (String, String),
     stores: &Stores<'_>,
-    holders: &[Named],
+    (holders, follow): (&[Named], Option<Duration>),
     cancel: &CancellationToken,
 ) -> Result<Subject, Failure> {
     let mut found = None;
@@ -82,12 +83,17 @@ pub(super) async fn subject(
     for holder in holders {
         let store = stores.open(holder).await?;
         let what = format!("read the manifest of {model} {version} in {}", holder.name);
-        let manifest = find_manifest(store.as_ref(), &model, &version, cancel).await;
+        let manifest = match follow {
+            None => find_manifest(store.as_ref(), &model, &version, cancel).await,
+            Some(patience) => {
+                await_manifest(store.as_ref(), &model, &version, patience, cancel).await
+            }
+        };
         let manifest = manifest.map_err(|error| store_failure(&what, &error))?;
         let Some((manifest, digest)) = manifest else {
             let text = format!("{model} {version} has no manifest in {}", holder.name);
             return Err(Failure::new(ExitStatus::NotFound, text)
-                .hint("--from names stores that have the whole version"));
+                .hint("--from names stores that have the whole version; --follow waits for one"));
         };
         let (_, first, at) = found.get_or_insert((manifest, digest, &holder.name));
         if *first != digest {

@@ -1,9 +1,9 @@
 //! `mcdeploy artifacts replicate`: copies a version through this machine.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use mcdeploy_api::ErrorClass;
-use mcdeploy_plan::transfer::{Bill, PriceBook, Request, Tree, plan};
+use mcdeploy_plan::transfer::{Bill, Fee, NanoUsd, PriceBook, Request, Share, Tree, plan};
 use mcdeploy_store::{
     Progress, PublishError, Replicated, Replication, Store, TargetOutcome, TransferError,
     TransferOptions, replicate_version,
@@ -26,6 +26,9 @@ use crate::{
     table::Table,
 };
 
+/// How long a source that is still receiving may stand still.
+const PATIENCE: Duration = Duration::from_mins(10);
+
 /// Prices the copies, and makes them when that keeps to the rules.
 pub(crate) async fn replicate(
     args: &ReplicateArgs,
@@ -38,7 +41,8 @@ pub(crate) async fn replicate(
     let (stores, mut holders) = Stores::of(&wanted, &args.store, environment).await?;
     let targets = holders.split_off(args.from.len());
     let version = names(&args.version, &args.project)?;
-    let subject = subject(version, &stores, &holders, cancel).await?;
+    let follow = args.follow.then_some(PATIENCE);
+    let subject = subject(version, &stores, (&holders, follow), cancel).await?;
     let mut open = vec![];
     for target in &targets {
         open.push(stores.open(target).await?);
@@ -54,9 +58,12 @@ pub(crate) async fn replicate(
     ));
     let options = TransferOptions {
         buffer_bytes: args.memory.0,
+        follow,
         ..TransferOptions::default()
     };
-    let work = copy(&subject, source, &open, &options, printer, cancel);
+    let prices = shares(&tree, &targets, &open, subject.size_bytes);
+    let display = Display::new(printer, args.output).priced(prices);
+    let work = copy(&subject, source, &open, &options, &display, cancel);
     let copied = Box::pin(work).await.map_err(|error| failure(&error))?;
     let data = report(&subject, &tree.bill, &copied);
     print(args.output, printer, &data, || table(&copied))?;
@@ -97,12 +104,38 @@ fn shown(bill: &Bill) -> String {
     }
 }
 
+/// What each target costs, by its name in progress: its own way, and its part of the reading.
+fn shares(
+    tree: &Tree,
+    targets: &[Named],
+    open: &[Arc<dyn Store>],
+    size_bytes: u64,
+) -> BTreeMap<String, Share> {
+    let mut shares = BTreeMap::new();
+    for transfer in &tree.transfers {
+        let count = u64::try_from(transfer.writes.len()).unwrap_or(u64::MAX);
+        for write in &transfer.writes {
+            let (Fee::Known { usd: read, .. }, Fee::Known { usd: own, .. }) =
+                (&transfer.read.fee, &write.leg.fee)
+            else {
+                continue;
+            };
+            let usd = own.plus(NanoUsd(read.0 / count.max(1)));
+            let mut named = targets.iter().zip(open);
+            if let Some((_, store)) = named.find(|(named, _)| named.name == write.target) {
+                shares.insert(store.name().to_owned(), Share::new(usd, size_bytes));
+            }
+        }
+    }
+    shares
+}
+
 async fn copy(
     subject: &Subject,
     source: usize,
     targets: &[Arc<dyn Store>],
     options: &TransferOptions,
-    printer: &Printer,
+    display: &Display<'_>,
     cancel: &CancellationToken,
 ) -> Result<Replicated, TransferError> {
     let targets: Vec<&dyn Store> = targets.iter().map(AsRef::as_ref).collect();
@@ -113,7 +146,6 @@ async fn copy(
         version: &subject.version,
         digest: &subject.digest,
     };
-    let display = Display::new(printer);
     let show = |progress: &Progress| display.show(progress);
     let outcome = replicate_version(&request, options, &show, cancel).await;
     display.end();

@@ -132,7 +132,7 @@ async fn apply(
         entries.push(done(store_entry(store), outcome, printer));
     }
     for cluster in &fleet.clusters {
-        let outcome = Box::pin(apply_cluster(args, hub, cluster)).await;
+        let outcome = Box::pin(apply_cluster(args, hub, fleet, cluster)).await;
         let outcome = outcome.map(|()| Action::Applied);
         entries.push(done(cluster_entry(cluster), outcome, printer));
     }
@@ -157,17 +157,21 @@ async fn would(hub: &Hub, fleet: &Fleet, printer: &Printer) -> Vec<Entry> {
         entries.push(done(store_entry(store), outcome, printer));
     }
     for cluster in &fleet.clusters {
-        let outcome = would_apply_cluster(hub, cluster).await;
+        let outcome = would_apply_cluster(hub, fleet, cluster).await;
         entries.push(done(cluster_entry(cluster), outcome, printer));
     }
     entries.extend(others(fleet));
     entries
 }
 
-async fn would_apply_cluster(hub: &Hub, cluster: &FleetCluster) -> Result<Action, Failure> {
+async fn would_apply_cluster(
+    hub: &Hub,
+    fleet: &Fleet,
+    cluster: &FleetCluster,
+) -> Result<Action, Failure> {
     let members = hub.cluster_scoped::<MemberCluster>();
     let known: Option<MemberCluster> = hub.get(&members, &cluster.name).await?;
-    match cluster.spec(known.as_ref().map(|known| &known.spec)) {
+    match fleet.spec(cluster, known.as_ref().map(|known| &known.spec)) {
         Some(spec) => {
             let object = cluster_object(cluster, &spec);
             would_apply(hub, &members, &cluster.name, &object).await
@@ -263,6 +267,7 @@ fn cluster_entry(cluster: &FleetCluster) -> Entry {
         region,
         jurisdiction,
         artifact_store_ref,
+        image_registry_ref,
         access,
     } = cluster;
     let by = match access {
@@ -277,11 +282,13 @@ fn cluster_entry(cluster: &FleetCluster) -> Entry {
         }
     };
     let law = law(jurisdiction.as_deref());
+    let images = image_registry_ref.as_ref();
+    let images = images.map_or_else(String::new, |name| format!(", images from {name}"));
     Entry {
         kind: "MemberCluster",
         name: name.clone(),
         action: Action::Apply,
-        detail: format!("{provider} {region}{law}, store {artifact_store_ref}, {by}"),
+        detail: format!("{provider} {region}{law}, store {artifact_store_ref}{images}, {by}"),
     }
 }
 
@@ -296,7 +303,7 @@ fn others(fleet: &Fleet) -> Vec<Entry> {
         name: registry.name.clone(),
         action: Action::NotKept,
         detail: format!(
-            "{} {}, {}, {} repositories",
+            "kept where a cluster names it: {} {}, {}, {} repositories",
             registry.provider,
             registry.region,
             registry.prefix,
@@ -346,17 +353,24 @@ fn cluster_object(cluster: &FleetCluster, spec: &MemberClusterSpec) -> Value {
 async fn apply_cluster(
     args: &ClustersAddArgs,
     hub: &Hub,
+    fleet: &Fleet,
     cluster: &FleetCluster,
 ) -> Result<(), Failure> {
     let FleetAccess::Kubeconfig(context) = &cluster.access else {
-        return apply_identity(hub, cluster).await;
+        return apply_identity(hub, fleet, cluster).await;
     };
+    let members = hub.cluster_scoped::<MemberCluster>();
+    let known: Option<MemberCluster> = hub.get(&members, &cluster.name).await?;
+    let known = known.map(|known| (known.spec.image_registry, known.spec.node_cache));
+    let (registry, node_cache) = known.unwrap_or_default();
     let request = MemberRegistration {
         name: cluster.name.clone(),
         provider: cluster.provider,
         region: cluster.region.clone(),
         jurisdiction: cluster.jurisdiction.clone(),
         artifact_store: cluster.artifact_store_ref.clone(),
+        image_registry: fleet.image_registry(cluster, registry.as_ref()),
+        node_cache,
         ingress: None,
         server: None,
         token_lifetime: args.token_lifetime.unsigned_abs(),
@@ -366,10 +380,10 @@ async fn apply_cluster(
         .map(|_| ())
 }
 
-async fn apply_identity(hub: &Hub, cluster: &FleetCluster) -> Result<(), Failure> {
+async fn apply_identity(hub: &Hub, fleet: &Fleet, cluster: &FleetCluster) -> Result<(), Failure> {
     let members = hub.cluster_scoped::<MemberCluster>();
     let known = hub.get(&members, &cluster.name).await?;
-    let Some(spec) = cluster.spec(known.as_ref().map(|known| &known.spec)) else {
+    let Some(spec) = fleet.spec(cluster, known.as_ref().map(|known| &known.spec)) else {
         return Ok(());
     };
     let object = cluster_object(cluster, &spec);

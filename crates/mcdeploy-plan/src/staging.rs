@@ -1,0 +1,192 @@
+//! Versions in the caches of a cluster's nodes: brought there before pods start, and kept
+//! there as long as something runs of them or they may be returned to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mcdeploy_api::{NodeCache, ReplicaState, Sha256Digest, StagedState};
+
+use crate::{
+    Action, MemberFacts, MemberView, World,
+    rollout::usable_store,
+    status::is_complete,
+    traffic::seen,
+    validate::{Goal, Valid},
+};
+
+/// Revisions that were complete and may be returned to, the present one included.
+const RETURNED_TO: usize = 2;
+
+/// What a cluster's nodes are told by one deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Member cluster.
+    pub cluster: String,
+    /// All that the deployment wants there, sorted by key.
+    pub versions: Vec<StageVersion>,
+}
+
+/// A version that nodes are to have, or to keep if they have it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StageVersion {
+    /// Its key: another one when what goes with it is another.
+    pub key: String,
+    /// Digest of its manifest.
+    pub digest: Sha256Digest,
+    /// The revision whose version nodes are to fetch; `None`: it is only kept.
+    pub fetch: Option<String>,
+}
+
+/// What the nodes of a cluster were told, and what they say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StagingFacts {
+    /// Keys of this deployment.
+    pub keys: BTreeSet<String>,
+    /// How far each node is with each version, by node.
+    pub nodes: BTreeMap<String, BTreeMap<Sha256Digest, StagedState>>,
+}
+
+/// What every key of a deployment has in its middle.
+pub fn staging_owner(namespace: &str, deployment: &str) -> String {
+    Sha256Digest::of(format!("{namespace}/{deployment}")).short(16)
+}
+
+fn key(world: &World, digest: &Sha256Digest, how: &str) -> String {
+    let deployment = &world.deployment;
+    let owner = staging_owner(&deployment.namespace, &deployment.name);
+    format!("{}.{owner}.{how}", digest.hex())
+}
+
+/// Tells nodes what changed. Nobody waits for it: see [`waits`].
+pub(crate) fn actions(world: &World, valid: &Valid) -> Vec<Action> {
+    let members = world.members.keys();
+    let stages = members.filter_map(|name| {
+        let (member, view) = seen(world, name)?;
+        let versions = wanted(world, valid, name, member, view);
+        stage(name, view, versions)
+    });
+    stages.collect()
+}
+
+/// Takes back all that nodes were told.
+pub(crate) fn release(cluster: &str, view: &MemberView) -> Option<Action> {
+    stage(cluster, view, vec![])
+}
+
+fn stage(cluster: &str, view: &MemberView, versions: Vec<StageVersion>) -> Option<Action> {
+    let keys = versions.iter().map(|version| &version.key);
+    let same = keys.eq(&view.staging.keys);
+    (!same).then(|| {
+        Action::Stage(Stage {
+            cluster: cluster.to_owned(),
+            versions,
+        })
+    })
+}
+
+fn wanted(
+    world: &World,
+    valid: &Valid,
+    name: &str,
+    member: &MemberFacts,
+    view: &MemberView,
+) -> Vec<StageVersion> {
+    let Some(cache) = &member.cache else {
+        return vec![];
+    };
+    let mut kept: Vec<&str> = view.revisions.keys().map(String::as_str).collect();
+    if valid.placed.iter().any(|placed| placed == name) {
+        kept.extend(returned_to(world));
+    }
+    let records = kept.iter().filter_map(|id| world.records.get(*id));
+    let kept = records.map(|record| record.manifest_digest);
+    let mut versions: Vec<_> = kept
+        .map(|digest| StageVersion {
+            key: key(world, &digest, "keep"),
+            digest,
+            fetch: None,
+        })
+        .collect();
+    let fetched = valid.goal(name);
+    versions.extend(fetched.and_then(|goal| fetch(world, goal, member, cache, view)));
+    versions.sort();
+    versions.dedup();
+    versions
+}
+
+/// The newest revisions that were complete.
+fn returned_to(world: &World) -> Vec<&str> {
+    let complete = world.rollouts.iter();
+    let mut complete: Vec<_> = complete.filter(|r| is_complete(&r.status)).collect();
+    complete.sort_by_key(|rollout| std::cmp::Reverse(rollout.spec.deployment_generation));
+    let mut newest: Vec<&str> = Vec::new();
+    for rollout in complete {
+        let id = rollout.spec.to_revision.as_str();
+        if !newest.contains(&id) && newest.len() < RETURNED_TO {
+            newest.push(id);
+        }
+    }
+    newest
+}
+
+/// What a cluster is brought to, once its own store has it. A store that gives no answer
+/// takes nothing back.
+fn fetch(
+    world: &World,
+    goal: Goal<'_>,
+    member: &MemberFacts,
+    cache: &NodeCache,
+    view: &MemberView,
+) -> Option<StageVersion> {
+    let version = usable_store(world, member).ok()?;
+    let digest = goal.digest();
+    let how = Sha256Digest::of(format!("{version}/{}", cache.size_bytes)).short(16);
+    let key = key(world, &digest, &how);
+    let replica = world.replicas.get(&(member.store.clone(), digest));
+    let verified = replica.is_some_and(|replica| replica.state == ReplicaState::Verified);
+    (verified || view.staging.keys.contains(&key)).then(|| StageVersion {
+        key,
+        digest,
+        fetch: Some(goal.revision.to_owned()),
+    })
+}
+
+/// What pods of the goal, of which there is none yet, still wait for: nodes that are at
+/// it, for a while. Nodes that could not, or cannot be told, are not waited for: pods fetch
+/// by themselves.
+pub(crate) fn waits(
+    world: &World,
+    goal: Goal<'_>,
+    cluster: &str,
+    member: &MemberFacts,
+    view: &MemberView,
+) -> Option<String> {
+    member.cache.as_ref()?;
+    let told = Action::Stage(Stage {
+        cluster: cluster.to_owned(),
+        versions: vec![],
+    });
+    if told
+        .upkeep()
+        .is_some_and(|key| world.upkeep.contains_key(&key))
+    {
+        return None;
+    }
+    let since = member.staging_since.as_ref();
+    let since = since.filter(|(revision, _)| revision == goal.revision);
+    let patience = world.timings.staging;
+    if since.is_some_and(|(_, since)| world.now.duration_since(*since) >= patience) {
+        return None;
+    }
+    let (digest, nodes) = (goal.digest(), &view.staging.nodes);
+    let at = nodes.values().map(|versions| versions.get(&digest));
+    let open = at.clone().filter(|state| match state {
+        None | Some(StagedState::Fetching) => true,
+        Some(StagedState::Staged | StagedState::Failed) => false,
+    });
+    let staged = at.filter(|state| *state == Some(&StagedState::Staged));
+    (open.count() > 0).then(|| {
+        let (staged, all) = (staged.count(), nodes.len());
+        let version = &goal.record.version;
+        format!("{version} is in the caches of {staged} of {all} nodes")
+    })
+}
