@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Command};
 
 use crate::{
     demo::target_binary,
-    shell::{run, run_command},
+    shell::{run, run_command, target_dir},
 };
 
 /// What to measure.
@@ -40,8 +40,7 @@ pub(crate) fn main(bench: &Bench) -> anyhow::Result<()> {
         "cargo",
         &["build", "--workspace", "--bin", "mcdeploy-bench"],
     )?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let measured = PathBuf::from(target).join("release").join("mcdeploy");
+    let measured = target_dir().join("release").join("mcdeploy");
     let mut command = Command::new("taskset");
     command
         .args(["-c", "0"])

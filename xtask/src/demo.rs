@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use crate::shell::{run, run_command};
+use crate::{
+    dependency_cache, leftovers,
+    shell::{run, run_command, target_dir},
+};
 
 /// Bring up three clouds, roll a model out, lose one, and tell what happened.
 #[derive(clap::Args)]
@@ -15,7 +18,11 @@ pub(crate) struct Args {
 /// Builds everything and runs the demo.
 pub(crate) fn run_demo(args: &[String]) -> anyhow::Result<()> {
     crate::prerequisites::debian_packages()?;
+    dependency_cache::restore()?;
     run("cargo", &["build", "--workspace", "--bins"])?;
+    leftovers::clear_sandbox()?;
+    // Told with their cost as what they are, and not as the time that a sandbox takes.
+    mcdeploy(&["sandbox", "tools"])?;
     run_command(Command::new(target_binary("mcdeploy-demo")).args(args))
 }
 
@@ -26,6 +33,7 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
 /// Builds the container images.
 pub(crate) fn images() -> anyhow::Result<()> {
     crate::prerequisites::debian_packages()?;
+    dependency_cache::restore()?;
     run("cargo", &["build", "--workspace", "--bins"])?;
     mcdeploy(&["sandbox", "images"])
 }
@@ -37,6 +45,5 @@ pub(crate) fn mcdeploy(args: &[&str]) -> anyhow::Result<()> {
 
 /// A binary of the dev profile.
 pub(crate) fn target_binary(name: &str) -> std::path::PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    std::path::PathBuf::from(target).join("debug").join(name)
+    target_dir().join("debug").join(name)
 }

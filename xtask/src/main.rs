@@ -5,14 +5,16 @@
 
 mod bench;
 mod demo;
+mod dependency_cache;
 mod generate;
+mod leftovers;
 mod prerequisites;
 mod shell;
 mod stages;
 mod test;
 mod tidy;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -42,19 +44,28 @@ enum Chore {
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Install what is missing, then check and test everything.
-    Test,
+    Test(test::Args),
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match run(Args::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            shell::say(format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> anyhow::Result<()> {
     std::env::set_current_dir(root())?;
-    match args.chore {
+    match chore {
         Chore::Tidy => tidy::run(),
         Chore::Gen { check } => generate::main(check),
         Chore::Images => demo::images(),
         Chore::Demo(args) => demo::main(&args),
         Chore::Bench(bench) => bench::main(&bench),
-        Chore::Test => test::main(),
+        Chore::Test(args) => test::main(args),
     }
 }
 

@@ -24,6 +24,19 @@ const DEBIAN: &[(&str, &str)] = &[
 /// Debian package without a program of its own on the PATH, with a file that it brings.
 const CNI_PLUGINS: (&str, &str) = ("/usr/lib/cni/ptp", "containernetworking-plugins");
 
+/// Another program may be installing at this moment, and a mirror may be slow: wait for
+/// either, and not for ever.
+const APT_WAITS: &[&str] = &[
+    "-o",
+    "DPkg::Lock::Timeout=300",
+    "-o",
+    "Acquire::Retries=3",
+    "-o",
+    "Acquire::http::Timeout=60",
+    "-o",
+    "Acquire::https::Timeout=60",
+];
+
 const CARGO_DENY_VERSION: &str = "0.20.2";
 
 /// Installs missing Debian packages; says which.
@@ -50,10 +63,11 @@ pub(crate) fn debian_packages() -> anyhow::Result<()> {
         missing.join(" ")
     );
     say(format!("installing Debian packages: {}", missing.join(" ")));
-    run("apt-get", &["update", "-qq"])?;
+    run("apt-get", &[APT_WAITS, &["update", "-qq"]].concat())?;
     without_services(|| {
         let mut command = std::process::Command::new("apt-get");
         command
+            .args(APT_WAITS)
             .args(["install", "-y", "-qq", "--no-install-recommends"])
             .args(&missing)
             .env("DEBIAN_FRONTEND", "noninteractive");
@@ -62,16 +76,17 @@ pub(crate) fn debian_packages() -> anyhow::Result<()> {
 }
 
 /// Lets packages start no service of theirs meanwhile: Debian asks this file, and 101
-/// forbids it. Somebody else's policy stays as it is.
+/// forbids it. Somebody else's policy stays as it is; one of exactly this text is what an
+/// interrupted run left, the sandbox's too.
 fn without_services(install: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    const OURS: &str = "#!/bin/sh\n# mcdeploy installs packages\nexit 101\n";
     let policy = PathBuf::from("/usr/sbin/policy-rc.d");
-    let is_ours = !policy.exists();
-    if is_ours {
-        fs::write(&policy, "#!/bin/sh\nexit 101\n")?;
+    if !policy.exists() {
+        fs::write(&policy, OURS)?;
         fs::set_permissions(&policy, fs::Permissions::from_mode(0o755))?;
     }
     let outcome = install();
-    if is_ours {
+    if fs::read_to_string(&policy).is_ok_and(|text| text == OURS) {
         fs::remove_file(&policy)?;
     }
     outcome

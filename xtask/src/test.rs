@@ -1,51 +1,73 @@
 //! `cargo xtask test`: everything that exists, stage by stage.
 
-use std::path::Path;
-
 use anyhow::ensure;
 
-use crate::{demo, generate, prerequisites, shell::run, stages::Stages, tidy};
+use crate::{
+    demo, dependency_cache, generate, leftovers, prerequisites,
+    shell::{run, target_dir},
+    stages::Stages,
+    tidy,
+};
 
-/// Where the demo of a test run leaves its numbers.
-const DEMO_REPORT: &str = "target/demo-report.json";
 /// Tests that need a whole sandbox.
 const SANDBOX_TESTS: [&str; 2] = ["sandbox_lifecycle", "sandbox_faults"];
-/// What a sandbox keeps while it runs.
-const SANDBOX_RECORD: &str = "/var/lib/mcdeploy-sandbox/record.json";
 
-/// Install what is missing, then check and test everything.
-pub(crate) fn main() -> anyhow::Result<()> {
+/// `test`
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only this stage, on what earlier runs built; may be given again
+    #[arg(long, value_name = "STAGE")]
+    only: Vec<String>,
+    /// Compile every dependency anew instead of taking what an earlier clone compiled
+    #[arg(long)]
+    no_cache: bool,
+}
+
+/// Install what is missing, then check and test everything. Limits are several times what
+/// two cores need with empty caches.
+pub(crate) fn main(args: Args) -> anyhow::Result<()> {
     ensure!(
-        !Path::new(SANDBOX_RECORD).exists(),
+        !leftovers::sandbox_runs(),
         "a sandbox runs that this test did not start, and the test needs one of its own: end \
          it with `target/debug/mcdeploy sandbox down`, then test again"
     );
-    let mut stages = Stages::default();
-    stages.run("prerequisites", prerequisites::debian_packages);
-    stages.run("format", || run("cargo", &["fmt", "--all", "--check"]));
-    stages.run("build", || {
+    let whole = args.only.is_empty();
+    let cache = !args.no_cache;
+    let target = target_dir();
+    let mut stages = Stages::begin(args.only);
+    stages.run("prerequisites", 15, prerequisites::debian_packages);
+    stages.run("format", 2, || run("cargo", &["fmt", "--all", "--check"]));
+    stages.run("build", 60, || {
+        if cache {
+            dependency_cache::restore()?;
+        }
         run(
             "cargo",
             &["build", "--workspace", "--all-targets", "--locked"],
         )
     });
-    stages.run("clippy", || {
+    stages.run("clippy", 20, || {
         lint(&["--all-targets"])?;
         // Left out of `--all-targets`, because nobody runs them without a sandbox.
         let sandbox = SANDBOX_TESTS.map(|name| ["--test", name]);
-        lint(sandbox.as_flattened())
+        lint(sandbox.as_flattened())?;
+        if cache {
+            dependency_cache::keep()
+        } else {
+            Ok(())
+        }
     });
-    stages.run("tidy", tidy::run);
-    stages.run("generated", || generate::main(true));
-    stages.run("tests", || {
+    stages.run("tidy", 15, tidy::run);
+    stages.run("generated", 10, || generate::main(true));
+    stages.run("tools", 40, || demo::mcdeploy(&["sandbox", "tools"]));
+    stages.run("tests", 45, || {
         run(
             "cargo",
             &["test", "--workspace", "--locked", "--no-fail-fast"],
         )
     });
-    stages.run("terraform", || {
-        let mcdeploy = demo::target_binary("mcdeploy");
-        let mcdeploy = std::path::absolute(mcdeploy)?;
+    stages.run("terraform", 15, || {
+        let mcdeploy = std::path::absolute(demo::target_binary("mcdeploy"))?;
         run(
             "python3",
             &[
@@ -55,15 +77,21 @@ pub(crate) fn main() -> anyhow::Result<()> {
             ],
         )
     });
-    stages.run("sandbox", || sandbox_test("sandbox_lifecycle"));
-    stages.run("demo", || {
-        let words = ["--check", "--keep", "--report", DEMO_REPORT].map(str::to_owned);
-        demo::run_demo(&words)
+    stages.run("sandbox", 15, || {
+        leftovers::clear_sandbox()?;
+        sandbox_test("sandbox_lifecycle")
+    });
+    stages.run("demo", 15, || {
+        let report = target.join("demo-report.json");
+        let words = ["--check", "--keep", "--report", &report.to_string_lossy()];
+        demo::run_demo(&words.map(str::to_owned))
     });
     // In the sandbox that the demo keeps.
-    stages.run("faults", || sandbox_test("sandbox_faults"));
-    stages.run("down", || demo::mcdeploy(&["sandbox", "down"]));
-    stages.finish()
+    stages.run("faults", 30, || sandbox_test("sandbox_faults"));
+    if whole || leftovers::sandbox_is_recorded() {
+        stages.clean_up("down", 3, || demo::mcdeploy(&["sandbox", "down"]));
+    }
+    stages.finish(&target.join("test-report.json"))
 }
 
 fn lint(targets: &[&str]) -> anyhow::Result<()> {
