@@ -101,7 +101,7 @@ pub struct OutageArgs {
     /// Kill every process, pods and store too; data is kept
     #[arg(long, group = "kind")]
     kill: bool,
-    /// Freeze every process, pods and store too
+    /// Stop every process, pods and store too
     #[arg(long, group = "kind")]
     pause: bool,
     /// Lose this many packets of a hundred, both ways

@@ -64,7 +64,7 @@ pub(crate) fn sandbox_directory() -> Result<PathBuf, SandboxError> {
     made(tracking_root().join(OURS).join("sandbox"))
 }
 
-/// Kills every process of a cloud, frozen or not.
+/// Kills every process of a cloud, stopped or not.
 pub(crate) async fn kill_cloud(cloud: Cloud) -> Result<(), SandboxError> {
     kill_all(&cloud_directory(cloud)).await
 }
@@ -77,22 +77,6 @@ pub(crate) async fn remove_all() -> Result<(), SandboxError> {
         remove_tree(&hierarchy.join(OURS)).await?;
     }
     Ok(())
-}
-
-/// Freezes or thaws every process of a cloud, pods too.
-pub(crate) fn freeze(cloud: Cloud, frozen: bool) -> Result<(), SandboxError> {
-    let directory = cloud_directory(cloud);
-    if !directory.exists() {
-        return Ok(());
-    }
-    let (file, word) = match (is_unified(), frozen) {
-        (true, true) => ("cgroup.freeze", "1"),
-        (true, false) => ("cgroup.freeze", "0"),
-        (false, true) => ("freezer.state", "FROZEN"),
-        (false, false) => ("freezer.state", "THAWED"),
-    };
-    let path = directory.join(file);
-    fs::write(&path, word).map_err(SandboxError::file("write", path))
 }
 
 /// Ids of every process of a cloud.
@@ -177,7 +161,7 @@ async fn kill_all(directory: &Path) -> Result<(), SandboxError> {
     const LIMIT: Duration = Duration::from_secs(30);
     let start = clock::now();
     loop {
-        // A frozen process dies only after it is thawed.
+        // Nothing of ours freezes groups; a frozen process dies only after it is thawed.
         let mut directories = Vec::new();
         directories_below(directory, &mut directories);
         for group in &directories {

@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cloud, SandboxError, Say, cgroup, host, node, node::Programs, paths, world::World};
+use crate::{
+    Cloud, SandboxError, Say, cgroup, host, node, node::Programs, paths, pause, world::World,
+};
 
 /// What is wrong with a cloud.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,7 +105,7 @@ pub(crate) async fn outage(cloud: Cloud, fault: &Fault, say: &Say) -> Result<(),
             load(&world, &drop_rules(None, &some)).await?;
         }
         Fault::Kill => cgroup::kill_cloud(cloud).await?,
-        Fault::Pause => cgroup::freeze(cloud, true)?,
+        Fault::Pause => pause::pause(cloud).await?,
         Fault::Slow { rate } => {
             let link = cloud.link();
             let shape = [
@@ -122,7 +124,7 @@ pub(crate) async fn outage(cloud: Cloud, fault: &Fault, say: &Say) -> Result<(),
 /// Ends every fault of a cloud and starts what does not run.
 pub(crate) async fn heal(cloud: Cloud, say: &Say) -> Result<(), SandboxError> {
     let world = World::find(cloud)?.ok_or(SandboxError::NotRunning)?;
-    cgroup::freeze(cloud, false)?;
+    pause::resume(cloud);
     let flush = format!("table {TABLE}\ndelete table {TABLE}\n");
     world.run_with_input(&["nft", "-f", "-"], &flush).await?;
     // There is nothing to delete where nothing was slowed.

@@ -30,6 +30,7 @@ mod kubeconfig;
 mod lifecycle;
 mod node;
 mod paths;
+mod pause;
 mod pki;
 mod preflight;
 mod process;

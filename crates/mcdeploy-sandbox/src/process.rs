@@ -28,8 +28,16 @@ pub(crate) struct Home<'a> {
     pub(crate) run: PathBuf,
     /// Control group that it joins.
     pub(crate) cgroup: PathBuf,
-    /// Process whose network and mount namespaces it shares.
-    pub(crate) namespaces: Option<&'a Recorded>,
+    /// Namespaces that it joins.
+    pub(crate) namespaces: Option<&'a Namespaces>,
+}
+
+/// A network and a mount namespace, held open by a process.
+#[derive(Clone, Debug)]
+pub(crate) struct Namespaces {
+    pub(crate) holder: Recorded,
+    /// The network as its holder named it, such as `net:[4026532299]`.
+    pub(crate) network: String,
 }
 
 /// A process that was started: its id and when, in clock ticks since boot.
@@ -39,8 +47,13 @@ pub(crate) struct Recorded {
     started: u64,
 }
 
-// $1 pid file, $2 control group, then the command.
+// $1 pid file, $2 control group, then the command. What the caller held open goes first: a
+// pipe that stays open keeps whoever reads its other end waiting as long as the sandbox runs.
 const BECOME: &str = r#"
+for fd in /proc/self/fd/*; do
+  fd=${fd##*/}
+  if [ "$fd" -gt 2 ]; then eval "exec $fd>&-"; fi
+done
 echo $$ > "$2/cgroup.procs" || exit 70
 read -r stat < /proc/$$/stat
 stat=${stat##*) }
@@ -68,15 +81,16 @@ fn start(program: &Launch, home: &Home<'_>) -> Result<(), SandboxError> {
         .try_clone()
         .map_err(SandboxError::file("open", &log))?;
     let mut words: Vec<OsString> = vec![
-        "sh".into(),
+        // Of Debian's shells the one that can name descriptors past 9.
+        "bash".into(),
         "-c".into(),
         BECOME.into(),
-        "sh".into(),
+        "bash".into(),
         pid_file(&home.run, program.name).into(),
         home.cgroup.clone().into(),
     ];
     if let Some(namespaces) = home.namespaces {
-        words.extend(enter(namespaces, true));
+        words.extend(enter(namespaces));
     }
     words.push(program.program.clone().into());
     words.extend(program.arguments.iter().map(OsString::from));
@@ -105,15 +119,29 @@ fn reap_later(mut child: std::process::Child) {
     });
 }
 
-/// Words that run a command in the namespaces of a process.
-pub(crate) fn enter(namespaces: &Recorded, mounts: bool) -> Vec<OsString> {
-    let proc = format!("/proc/{}/ns", namespaces.pid);
-    let mut words = vec!["nsenter".into(), format!("--net={proc}/net").into()];
-    if mounts {
-        words.push(format!("--mount={proc}/mnt").into());
-    }
-    words.push("--".into());
-    words
+// $0 network, then the command.
+const STAY_OUT_OF_OTHERS: &str = r#"
+if [ "$(readlink /proc/self/ns/net)" != "$0" ]; then
+  echo "the namespaces of this cloud are gone; \`mcdeploy sandbox up\` makes them again" >&2
+  exit 72
+fi
+exec "$@"
+"#;
+
+/// Words that run a command in namespaces. Once inside it looks where it is: the holder may
+/// have ended and its id be another process's, in the machine's own namespaces.
+pub(crate) fn enter(Namespaces { holder, network }: &Namespaces) -> Vec<OsString> {
+    let proc = format!("/proc/{}/ns", holder.pid);
+    vec![
+        "nsenter".into(),
+        format!("--net={proc}/net").into(),
+        format!("--mount={proc}/mnt").into(),
+        "--".into(),
+        "bash".into(),
+        "-c".into(),
+        STAY_OUT_OF_OTHERS.into(),
+        network.into(),
+    ]
 }
 
 /// The process of this name, if it lives.
@@ -154,5 +182,27 @@ impl Recorded {
         let dead = matches!(fields.first(), Some(&("Z" | "X")));
         let started = fields.get(19).and_then(|field| field.parse::<u64>().ok());
         !dead && started == Some(self.started)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_stays_out_of_namespaces_that_are_not_the_clouds() {
+        // As where the holder ended and its id is this machine's first process's.
+        let holder = Recorded { pid: 1, started: 0 };
+        let network = "net:[1]".to_owned();
+        let words = enter(&Namespaces { holder, network });
+        let run = |network: &OsString| {
+            let mut command = Command::new("bash");
+            command.args(["-c", STAY_OUT_OF_OTHERS]).arg(network);
+            let output = command.args(["echo", "inside"]).output().unwrap();
+            (output.status.code(), output.stdout)
+        };
+        assert_eq!(run(&words[7]), (Some(72), vec![]));
+        let here = fs::read_link("/proc/self/ns/net").unwrap();
+        assert_eq!(run(&here.into()), (Some(0), b"inside\n".to_vec()));
     }
 }

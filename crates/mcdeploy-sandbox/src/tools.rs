@@ -103,7 +103,10 @@ pub fn ensure_blocking(tool: Tool, say: &Say) -> Result<PathBuf, ToolError> {
     let lock_path = cache.join("lock");
     let lock = fs::File::create(&lock_path).map_err(write(&lock_path))?;
     if let Err(fs::TryLockError::WouldBlock) = lock.try_lock() {
-        say.line(format!("waiting for another build of tools: {}", lock_path.display()));
+        say.line(format!(
+            "waiting for another build of tools: {}",
+            lock_path.display()
+        ));
     }
     lock.lock().map_err(write(&lock_path))?;
     if result.exists() {

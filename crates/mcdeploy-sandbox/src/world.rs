@@ -7,7 +7,7 @@ use crate::{
     Cloud, SandboxError, cgroup, clock,
     cloud::{BRIDGE, HOST_ADDRESS},
     host, paths,
-    process::{self, Home, Launch, Recorded},
+    process::{self, Home, Launch, Namespaces},
 };
 
 /// Directories that the kubelet, containerd and CNI write whatever they are told, each
@@ -23,19 +23,27 @@ pub(crate) const BOUND: [(&str, &str); 7] = [
 ];
 
 const HOLDER: &str = "holder";
+/// Holds the name of the network once the room is ready.
+const READY: &str = "holder.ready";
 
 /// A cloud's room.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) cloud: Cloud,
-    pub(crate) holder: Recorded,
+    namespaces: Namespaces,
 }
 
 impl World {
     /// The room of a cloud, if it is open.
     pub(crate) fn find(cloud: Cloud) -> Result<Option<Self>, SandboxError> {
-        let holder = process::recorded(&run_directory(cloud), HOLDER)?;
-        Ok(holder.map(|holder| Self { cloud, holder }))
+        let run = run_directory(cloud);
+        let holder = process::recorded(&run, HOLDER)?;
+        let network = host::read(&run.join(READY))?;
+        Ok(holder.zip(network).map(|(holder, network)| {
+            let network = network.trim().to_owned();
+            let namespaces = Namespaces { holder, network };
+            Self { cloud, namespaces }
+        }))
     }
 
     /// Opens the room of a cloud, unless it is open, and links it to the bridge.
@@ -50,8 +58,11 @@ impl World {
 
     async fn open(cloud: Cloud) -> Result<Self, SandboxError> {
         let run = run_directory(cloud);
-        let ready = run.join("holder.ready");
-        host::remove(&ready)?;
+        let ready = run.join(READY);
+        // A holder whose start was interrupted may be about to write it.
+        if process::recorded(&run, HOLDER)?.is_none() {
+            host::remove(&ready)?;
+        }
         let mut script = vec!["set -e".to_owned()];
         for (target, inside) in BOUND {
             if inside.is_empty() {
@@ -62,7 +73,10 @@ impl World {
                 script.push(format!("mount --bind {} {target}", inside.display()));
             }
         }
-        script.push(format!(": > {}", ready.display()));
+        let ready = ready.display();
+        script.push(format!(
+            "readlink /proc/self/ns/net > {ready}.new && mv {ready}.new {ready}"
+        ));
         script.push("exec sleep infinity".to_owned());
         let arguments = [
             "--net",
@@ -90,9 +104,7 @@ impl World {
         let limit = Duration::from_secs(20);
         let start = clock::now();
         while start.elapsed() < limit {
-            if ready.exists()
-                && let Some(world) = Self::find(cloud)?
-            {
+            if let Some(world) = Self::find(cloud)? {
                 return Ok(world);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -109,7 +121,7 @@ impl World {
     async fn ensure_link(&self) -> Result<(), SandboxError> {
         let link = self.cloud.link();
         if !host::succeeds(["ip", "link", "show", &link]).await {
-            let holder = self.holder.pid.to_string();
+            let holder = self.namespaces.holder.pid.to_string();
             let mut add = vec!["ip", "link", "add", &link, "type", "veth"];
             add.extend(["peer", "name", "eth0", "netns", &holder]);
             host::run(add).await?;
@@ -139,7 +151,7 @@ impl World {
         words: &[&str],
         input: &str,
     ) -> Result<String, SandboxError> {
-        let inside = process::enter(&self.holder, true);
+        let inside = process::enter(&self.namespaces);
         let words = inside.into_iter().chain(words.iter().map(OsString::from));
         host::run_with_input(words, input).await
     }
@@ -149,7 +161,7 @@ impl World {
         Ok(Home {
             run: run_directory(self.cloud),
             cgroup: cgroup::system_directory(self.cloud)?,
-            namespaces: Some(&self.holder),
+            namespaces: Some(&self.namespaces),
         })
     }
 }

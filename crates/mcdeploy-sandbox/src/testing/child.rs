@@ -16,7 +16,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::StartError;
-use crate::{clock, say::Say, tools::last_lines};
+use crate::{clock, pause, say::Say, tools::last_lines};
 
 /// How long a process may take to stop once it was told to.
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
@@ -97,27 +97,14 @@ impl Server {
     /// Stops (`true`) or continues the process: it stays there and does not answer.
     pub(super) fn freeze(&self, frozen: bool) -> io::Result<()> {
         let signal = if frozen { Signal::STOP } else { Signal::CONT };
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        let pid = pid.ok_or(io::ErrorKind::NotFound)?;
+        let id = i32::try_from(self.child.id()).unwrap_or_default();
+        let pid = Pid::from_raw(id).ok_or(io::ErrorKind::NotFound)?;
         kill_process(pid, signal)?;
         if frozen {
-            self.wait_until_stopped()
+            wait_until_stopped(id)
         } else {
             Ok(())
         }
-    }
-
-    /// The signal only asks: threads that run on another core go on for a moment, long
-    /// enough to answer a request.
-    fn wait_until_stopped(&self) -> io::Result<()> {
-        let start = clock::now();
-        while !every_thread_is_stopped(self.child.id())? {
-            if start.elapsed() > STOPS_WITHIN {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            std::thread::yield_now();
-        }
-        Ok(())
     }
 
     fn last_lines(&self) -> String {
@@ -137,16 +124,15 @@ impl Drop for Server {
     }
 }
 
-fn every_thread_is_stopped(pid: u32) -> io::Result<bool> {
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may end while it is looked at.
-        let stat = fs::read_to_string(task?.path().join("stat")).unwrap_or_default();
-        let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
-        if !state.is_empty() && !state.starts_with('T') {
-            return Ok(false);
+fn wait_until_stopped(pid: i32) -> io::Result<()> {
+    let start = clock::now();
+    while !pause::is_stopped(pid)? {
+        if start.elapsed() > STOPS_WITHIN {
+            return Err(io::ErrorKind::TimedOut.into());
         }
+        std::thread::yield_now();
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Starts the command on a thread that lives as long as this process: the parent
