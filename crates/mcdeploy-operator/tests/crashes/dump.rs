@@ -18,6 +18,8 @@ pub(super) struct Object {
     pub(super) cluster: String,
     pub(super) kind: String,
     pub(super) value: Value,
+    /// The value as text, to look words up in.
+    text: String,
 }
 
 impl Object {
@@ -47,7 +49,7 @@ impl Dump {
 
     /// What belongs to a model, wherever it is.
     pub(super) fn of(&self, model: &str) -> Vec<&Object> {
-        let ours = |object: &&Object| mentions(&object.value.to_string(), model);
+        let ours = |object: &&Object| mentions(&object.text, model);
         self.0.iter().filter(ours).collect()
     }
 
@@ -61,6 +63,7 @@ impl Dump {
                 cluster,
                 kind,
                 value,
+                text: _,
             } = object;
             let key = format!("{cluster} {kind} {}/{}", object.namespace(), object.name());
             let whole = WHOLE.contains(&kind.as_str());
@@ -77,8 +80,7 @@ impl Dump {
 
 /// Models are named `m` and three digits.
 fn is_of_a_case(object: &Object) -> bool {
-    let text = object.value.to_string();
-    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let mut words = object.text.split(|c: char| !c.is_ascii_alphanumeric());
     words.any(|word| {
         let digits = word.strip_prefix('m').unwrap_or_default();
         digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit())
@@ -94,10 +96,14 @@ async fn cluster(name: &str, client: &Client) -> Vec<Object> {
     let mut objects = Vec::new();
     for (resource, _) in kinds {
         let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
-        objects.extend(list(&api).await.into_iter().map(|object| Object {
-            cluster: name.to_owned(),
-            kind: resource.kind.clone(),
-            value: serde_json::to_value(object).unwrap(),
+        objects.extend(list(&api).await.into_iter().map(|object| {
+            let value = serde_json::to_value(object).unwrap();
+            Object {
+                cluster: name.to_owned(),
+                kind: resource.kind.clone(),
+                text: value.to_string(),
+                value,
+            }
         }));
     }
     objects

@@ -7,6 +7,7 @@
 mod difference;
 mod dump;
 mod normal;
+mod settled;
 
 use std::{
     collections::BTreeMap,
@@ -16,15 +17,14 @@ use std::{
 };
 
 use dump::Dump;
-use futures::future::join_all;
-use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job};
-use mcdeploy_api::{Epoch, TrafficPolicy, names};
+use mcdeploy_api::Epoch;
 use mcdeploy_cluster::Fence;
 use normal::Normal;
+use settled::settle;
 
 use crate::{
     CLOUDS,
-    cloud::{World, always, condition, counting},
+    cloud::{World, always, counting},
     prepare,
 };
 
@@ -72,14 +72,14 @@ async fn without_a_crash(world: &World) -> (Vec<Case>, usize) {
     for case in &cases {
         case.begin(world).await;
     }
-    let settled = join_all(cases.iter().map(|case| case.settle(world, 1)));
-    world.operate_while(always(), settled).await;
+    world
+        .operate_while(always(), settle(world, &cases, 1))
+        .await;
     for case in &cases {
         case.change(world).await;
     }
     let (fence, writes) = counting();
-    let settled = join_all(cases.iter().map(|case| case.settle(world, 2)));
-    world.operate_while(fence, settled).await;
+    world.operate_while(fence, settle(world, &cases, 2)).await;
     let writes = writes.lock().unwrap();
     let of = |case: &Case| {
         writes
@@ -98,8 +98,7 @@ async fn crash(world: &World, cases: &[Case]) {
     for case in cases {
         case.begin(world).await;
     }
-    let settled = join_all(cases.iter().map(|case| case.settle(world, 1)));
-    world.operate_while(always(), settled).await;
+    world.operate_while(always(), settle(world, cases, 1)).await;
     for case in cases {
         case.change(world).await;
     }
@@ -118,15 +117,11 @@ async fn crash(world: &World, cases: &[Case]) {
     world
         .operate_while(fence, all_are_cut_or_still(cases))
         .await;
+    let decided = settled::epochs(world).await;
     for case in cases {
-        let policy = world
-            .client
-            .get::<TrafficPolicy>(Some(&case.model), &case.model);
-        let status = policy.await.unwrap().unwrap().status.unwrap_or_default();
-        *case.epoch.lock().unwrap() = status.epoch.unwrap_or_default();
+        *case.epoch.lock().unwrap() = decided.get(&case.model).copied().unwrap_or_default();
     }
-    let settled = join_all(cases.iter().map(|case| case.settle(world, 2)));
-    world.operate_while(always(), settled).await;
+    world.operate_while(always(), settle(world, cases, 2)).await;
 }
 
 async fn all_are_cut_or_still(cases: &[Case]) {
@@ -222,36 +217,5 @@ impl Case {
         let model = &self.model;
         world.push(model, model, "v2", "gcp").await;
         world.rollout(model, model, "v2", &CLOUDS, None).await;
-    }
-
-    /// Complete, and the old revision's objects and the transfers are gone.
-    async fn settle(&self, world: &World, generation: i64) {
-        let model = &self.model;
-        world.until_complete(model, model, generation).await;
-        let selector = format!("{}={model}", names::LABEL_MODEL);
-        for cloud in world.clouds.values() {
-            loop {
-                let pods = cloud
-                    .client
-                    .list::<Deployment>(Some(model), "")
-                    .await
-                    .unwrap();
-                let jobs = cloud.client.list::<Job>(None, &selector).await.unwrap();
-                let (routes, _) = cloud.gateway.routes(model, model);
-                if pods.len() == 1 && jobs.is_empty() && routes.len() == 1 {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-        // The policy says so last.
-        for _ in 0..100 {
-            let policy = world.client.get::<TrafficPolicy>(Some(model), model);
-            let status = policy.await.unwrap().unwrap().status.unwrap_or_default();
-            if condition(&status.conditions, "Ready") == "True" {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
     }
 }
