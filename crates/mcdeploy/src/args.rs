@@ -54,7 +54,7 @@ pub(crate) struct Cli {
 }
 
 /// Examples of the pages that another crate defines.
-const SANDBOX_EXAMPLES: [(&str, &str); 7] = [
+const SANDBOX_EXAMPLES: [(&str, &str); 8] = [
     ("up", "mcdeploy sandbox up --install"),
     ("status", "mcdeploy sandbox status -o json"),
     ("down", "mcdeploy sandbox down"),
@@ -68,6 +68,7 @@ const SANDBOX_EXAMPLES: [(&str, &str); 7] = [
         "mcdeploy sandbox kubeconfig hub > hub.yaml\n  KUBECONFIG=hub.yaml mcdeploy status",
     ),
     ("images", "mcdeploy sandbox images"),
+    ("tools", "mcdeploy sandbox tools"),
 ];
 
 /// The definition of the command line.
