@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     os::unix::process::CommandExt as _,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::Duration,
 };
 
@@ -205,14 +205,10 @@ async fn down_leaves_the_machine_as_it_was_even_after_a_crash_half_way() {
         &but_for_tools(&untouched, &untouched),
         &but_for_tools(&before, &untouched),
     );
-    let mut up = Command::new(program("mcdeploy").expect("the CLI is built"))
-        .args(["sandbox", "up"])
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the CLI starts");
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    up.kill().expect("kill");
-    up.wait().expect("wait");
+    // Each goes on where the one before was ended.
+    for milliseconds in [200, 1000, 3000] {
+        kill_after(Duration::from_millis(milliseconds), &["up"]).await;
+    }
     succeed(&["up"]);
     kill_helm_at_work().await;
     succeed(&["up", "--install"]);
@@ -252,24 +248,40 @@ async fn kill_helm_at_work() {
         });
         futures::future::join_all(looks).await.contains(&true)
     };
-    let mut up = Command::new(program("mcdeploy").expect("the CLI is built"))
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
-        .args(["sandbox", "up", "--install"])
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .expect("the CLI starts");
+    let mut up = start(&["up", "--install"]);
     let start = Instant::now();
     while !pending().await {
         assert!(start.elapsed() < 90 * SECOND, "helm was never at work");
         assert!(matches!(up.try_wait(), Ok(None)), "it ended by itself");
     }
-    // As a machine that is switched off: the command and each helm, at once.
-    let group = format!("-{}", up.id());
+    kill(&mut up);
+    assert!(pending().await, "helm ended its work all the same");
+}
+
+/// Starts a command that leads a process group of its own.
+fn start(words: &[&str]) -> Child {
+    let mut command = Command::new(program("mcdeploy").expect("the CLI is built"));
+    command
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
+        .arg("sandbox")
+        .args(words)
+        .stderr(Stdio::null())
+        .process_group(0);
+    command.spawn().expect("the CLI starts")
+}
+
+/// As a machine that is switched off: the command and what it runs, at once.
+fn kill(command: &mut Child) {
+    let group = format!("-{}", command.id());
     let kill = Command::new("kill").args(["-9", "--", &group]).status();
     assert!(kill.expect("kill starts").success());
-    up.wait().expect("wait");
-    assert!(pending().await, "helm ended its work all the same");
+    command.wait().expect("wait");
+}
+
+async fn kill_after(time: Duration, words: &[&str]) {
+    let mut command = start(words);
+    tokio::time::sleep(time).await;
+    kill(&mut command);
 }
 
 /// A cloud as somebody outside sees it.
@@ -427,6 +439,12 @@ async fn every_kind_of_outage_does_what_its_name_says_and_heals() {
     }
     assert_eq!(running(), all);
     outside.until_it_answers("gcp").await;
+
+    // A fault whose command was killed is ended by heal, as any other.
+    kill_after(Duration::from_millis(30), &["outage", "gcp", "--pause"]).await;
+    succeed(&["heal", "gcp"]);
+    outside.until_it_answers("gcp").await;
+    kill_after(Duration::from_millis(30), &["outage", "gcp", "--kill"]).await;
 
     // Down works under a fault, too.
     succeed(&["outage", "aws", "--pause"]);
