@@ -6,7 +6,7 @@
 //! randomness, no error. Calling them again with the same world gives the same answer,
 //! and once nothing is left to do the plan is empty.
 //!
-//! **Invariants** (property-tested in `tests/properties.rs`): a weight is raised only for
+//! **Invariants** (property-tested in `tests/stories/properties.rs`): a weight is raised only for
 //! a cluster that is seen, whose store's copy is verified and whose gateway was probed;
 //! nothing is deleted in a cluster that is not seen; the epoch only rises.
 

@@ -1,7 +1,5 @@
 //! `mcdeployd transfer` is killed in the middle of an object and run again.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
-
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use mcdeploy_api::{ReplicaState, TransferPlan};

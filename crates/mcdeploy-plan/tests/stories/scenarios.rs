@@ -1,14 +1,10 @@
 //! Stories in `scenarios/*.yaml`, told to the planner, with golden answers.
 
-#![cfg(test)]
-
-mod sim;
-
 use std::{fs, path::Path};
 
+use super::sim::Sim;
 use mcdeploy_api::{Reason, ReplicaState};
 use serde::Deserialize;
-use sim::Sim;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -128,7 +124,7 @@ fn obey(sim: &mut Sim, command: Command) {
             sim.log.extend(lines);
         }
         Command::Lose(name) => sim.faults.get_mut(&name).unwrap().lost = true,
-        Command::Heal(name) => *sim.faults.get_mut(&name).unwrap() = sim::Faults::default(),
+        Command::Heal(name) => *sim.faults.get_mut(&name).unwrap() = super::sim::Faults::default(),
         Command::Pods { cluster, reason } => {
             sim.faults.get_mut(&cluster).unwrap().pods = Reason::parse(&reason);
         }
@@ -171,7 +167,7 @@ fn stories_are_answered_as_written() {
         let scenario: Scenario =
             serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
-        insta::with_settings!({ snapshot_path => "scenarios", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::with_settings!({ snapshot_path => "../scenarios", prepend_module_to_snapshot => false, omit_expression => true }, {
             insta::assert_snapshot!(name, run(scenario));
         });
     }

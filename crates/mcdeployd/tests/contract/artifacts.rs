@@ -1,8 +1,6 @@
 //! `mcdeployd transfer` and `mcdeployd fetch` as a Job and an init container run them:
 //! a plan file in, files and one line of termination message out.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
-
 use std::{fs, os::unix::fs::FileExt as _, path::Path, process::Stdio, time::Duration};
 
 use mcdeploy_api::{

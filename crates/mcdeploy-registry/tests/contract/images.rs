@@ -1,7 +1,5 @@
 //! Images between real registries (Debian's docker-registry).
 
-#![cfg(test)]
-
 use mcdeploy_api::{ErrorClass, Sha256Digest};
 use mcdeploy_registry::{
     Credentials, ImageState, Repository, RepositoryAddress, copy_image, image_state,

@@ -1,14 +1,10 @@
 //! Properties over random stories. The simulated world asserts the invariants at every
 //! effect; what is checked here is where things end.
 
-#![cfg(test)]
-
-mod sim;
-
+use super::sim::{Faults, Sim};
 use mcdeploy_api::{ConditionStatus, RolloutStepState};
 use mcdeploy_plan::plan;
 use proptest::prelude::*;
-use sim::{Faults, Sim};
 
 const MEMBERS: [&str; 3] = ["aws", "gcp", "azure"];
 

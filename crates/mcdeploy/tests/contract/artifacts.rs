@@ -1,7 +1,5 @@
 //! `mcdeploy artifacts` against real object stores, and no hub anywhere.
 
-#![cfg(test)]
-
 use std::{
     path::Path,
     process::{Command, Output},

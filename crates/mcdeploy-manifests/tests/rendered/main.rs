@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
+mod copy_image;
+
 use k8s_openapi::api::core::v1::{Container, PodSpec, Secret};
 use mcdeploy_api::{
     ArtifactStoreSpec, EnvVar, FetchPlan, NodeCache, Provider, S3Location, SecretValues,

@@ -1,7 +1,5 @@
 //! `mcdeployd copy-image` between real registries.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
-
 use std::{fs, process::Stdio};
 
 use mcdeploy_api::{CopyImagePlan, RepositoryAccess, SecretValues, Sha256Digest};

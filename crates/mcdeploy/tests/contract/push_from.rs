@@ -1,7 +1,5 @@
 //! `push --from` an OCI artifact in a real registry, to a store that is a directory.
 
-#![cfg(test)]
-
 use std::{path::Path, process::Command};
 
 use mcdeploy_api::Sha256Digest;

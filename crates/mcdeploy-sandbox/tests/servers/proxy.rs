@@ -1,7 +1,5 @@
 //! The proxy in front of a real store server, asked by a plain HTTP client.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
-
 use std::time::Duration;
 
 use mcdeploy_sandbox::testing::{Counts, FakeGcs, Fault, Link, Proxy};

@@ -3,13 +3,9 @@
 //! (<https://huggingface.co/docs/hub/api>, read 2026-11-23) stands in for it, answers the
 //! two calls that are used, and breaks off when told to.
 
-#![cfg(test)]
-
-mod hub;
-
 use std::{path::Path, sync::atomic::Ordering};
 
-use hub::{Hub, WEIGHTS};
+use super::hub::{Hub, WEIGHTS};
 use mcdeploy_api::{ErrorClass, Sha256Digest};
 use mcdeploy_registry::{
     DownloadError, Downloaded, RegistryError, Source, SourceAddress, SourceSettings, download,
@@ -43,7 +39,10 @@ fn settings(hub: &Hub) -> SourceSettings {
 async fn hugging_face_is_pinned_to_a_commit_and_goes_on_where_a_stream_broke_off() {
     let hub = Hub::start().await;
     let source = open("hf://org/digits@main", &settings(&hub)).await.unwrap();
-    assert_eq!(source.pinned(), format!("hf://org/digits@{}", hub::COMMIT));
+    assert_eq!(
+        source.pinned(),
+        format!("hf://org/digits@{}", super::hub::COMMIT)
+    );
     // The branch moves; the commit does not.
     hub.state.branch_moved.store(true, Ordering::Relaxed);
     hub.state.breaks.store(2, Ordering::Relaxed);

@@ -1,0 +1,7 @@
+//! Images between real registries, and models of others from where they publish them.
+
+#![cfg(test)]
+
+mod hub;
+mod images;
+mod sources;
