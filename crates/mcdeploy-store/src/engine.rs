@@ -5,6 +5,7 @@
 //! | `round` | one pass over what some targets still lack: files and parts in flight |
 //! | `run` | one target in one round: open, send, complete, publish |
 //! | `source` | what the source has, or has so far |
+//! | `existing` | what is in a target before the version comes, and whose it is |
 //! | `delta` | files that a target holds in other versions |
 //! | `pool` | the bound on memory |
 //! | `hold` | who holds the others back, and for how long |
@@ -38,6 +39,7 @@ use crate::{
 use self::source::Source;
 
 mod delta;
+mod existing;
 mod hold;
 mod pool;
 mod round;
@@ -94,6 +96,9 @@ pub struct TargetOutcome {
     pub copied_bytes: u64,
     /// Requests that were made again.
     pub repeats: u64,
+    /// Files that somebody else had written with the right bytes, before anybody claimed the
+    /// version; they are part of it now. Sorted.
+    pub adopted: Vec<ObjectKey>,
 }
 
 impl TargetOutcome {
@@ -106,6 +111,7 @@ impl TargetOutcome {
             resumed_bytes: 0,
             copied_bytes: 0,
             repeats: 0,
+            adopted: vec![],
         }
     }
 }
@@ -133,6 +139,7 @@ struct Target<'a> {
     sent_bytes: AtomicU64,
     resumed_bytes: AtomicU64,
     copied_bytes: AtomicU64,
+    adopted: Mutex<Vec<ObjectKey>>,
     repeats_before: u64,
 }
 
@@ -207,6 +214,10 @@ impl Target<'_> {
             resumed_bytes: self.resumed_bytes.into_inner(),
             copied_bytes: self.copied_bytes.into_inner(),
             repeats,
+            adopted: self
+                .adopted
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner),
         }
     }
 }
@@ -242,6 +253,7 @@ impl Job<'_> {
                 sent_bytes: AtomicU64::new(0),
                 resumed_bytes: AtomicU64::new(0),
                 copied_bytes: AtomicU64::new(0),
+                adopted: Mutex::default(),
                 repeats_before: to.repeats(),
             });
         }
@@ -257,12 +269,6 @@ impl Job<'_> {
         let is_cancelled = self.cancel.is_cancelled();
         let outcomes = all.into_iter().map(|target| target.outcome(is_cancelled));
         Ok(outcomes.collect())
-    }
-
-    /// [`Self::replicate`] to one target. Says whether it lacked anything.
-    pub(crate) async fn replicate_to_one(&self, to: &dyn Store) -> Result<bool, PublishError> {
-        let mut outcomes = self.replicate(&[to]).await?;
-        outcomes.pop().map_or(Ok(false), |target| target.outcome)
     }
 
     /// Waits when an error, and not only slowness, ended the last round for somebody.

@@ -74,7 +74,7 @@ pub use lease::HeldLease;
 pub use manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError, ManifestFile};
 pub use open::open;
 pub use progress::{OnProgress, Progress, Speed, Speedometer, Step};
-pub use publish::PublishError;
+pub use publish::{ForeignObject, PublishError};
 pub use push::{PushError, Pushed, manifest_of, push_version};
 pub use remove::{Removal, RemoveRequest, Spared, remove_version};
 pub use repair::{RepairError, Repaired, quarantine_key, repair_replica};

@@ -6,14 +6,17 @@
 //! any of them has written a file. It also says what is coming ([`announced`]), and stops
 //! whoever would remove the version (`lease`).
 
+use std::fmt;
+
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use bytes::Bytes;
 use mcdeploy_api::{ErrorClass, Sha256Digest, names::MANIFEST_FILE};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cause, KeyError, Manifest, ManifestError, ObjectInfo, ObjectKey, Store, StoreError,
-    VersionName,
+    Cause, KeyError, ListedObject, Manifest, ManifestError, ObjectInfo, ObjectKey, Store,
+    StoreError, VersionName,
     create::{CreateError, Created, create_bytes},
     lease,
     manifest::{CLAIM_FILE, MAX_MANIFEST_BYTES, own_key},
@@ -39,6 +42,19 @@ pub enum PublishError {
         offered: Sha256Digest,
         /// Key of the claim, when the existing one is not published yet.
         unfinished: Option<Box<ObjectKey>>,
+    },
+    /// Objects that mcdeploy did not write are where the version goes.
+    #[error(
+        "{name} in store {store:?}: somebody else wrote {}; nothing of that was changed: move or delete it, or take another version",
+        told(objects)
+    )]
+    Foreign {
+        /// Model and version.
+        name: Box<VersionName>,
+        /// Store that has them.
+        store: Box<str>,
+        /// Sorted by key, not empty.
+        objects: Vec<ForeignObject>,
     },
     /// The source's bytes are not those of the manifest.
     #[error("{file}: expected {expected}, actual {actual} in store {store:?}, the source")]
@@ -104,6 +120,65 @@ pub enum PublishError {
     Store(#[from] StoreError),
 }
 
+/// An object that somebody else wrote where a version goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignObject {
+    /// Key as the store has it.
+    pub key: String,
+    /// Length in bytes; none when it went before it was looked at.
+    pub size_bytes: Option<u64>,
+    /// Last change, in seconds since 1970 by the store's clock; none when unknown.
+    pub modified_s: Option<i64>,
+}
+
+impl ForeignObject {
+    pub(crate) fn of(listed: &ListedObject) -> Self {
+        Self {
+            key: listed.key.clone(),
+            size_bytes: Some(listed.size_bytes),
+            modified_s: listed.modified_s,
+        }
+    }
+
+    pub(crate) fn unseen(key: &ObjectKey) -> Self {
+        Self {
+            key: key.to_string(),
+            size_bytes: None,
+            modified_s: None,
+        }
+    }
+}
+
+impl fmt::Display for ForeignObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            key,
+            size_bytes,
+            modified_s,
+        } = self;
+        let size = size_bytes.map_or_else(|| "size unknown".to_owned(), |n| format!("{n} bytes"));
+        let at = modified_s.and_then(|s| DateTime::from_secs(s).fmt(DateTimeFormat::DateTime).ok());
+        let at = at.map_or_else(|| "at a time unknown".to_owned(), |at| at);
+        write!(f, "{key:?} ({size}, written {at})")
+    }
+}
+
+/// Objects that are named in an error; of the others their number is told.
+const MOST_NAMED: usize = 5;
+
+fn told(objects: &[ForeignObject]) -> String {
+    let named: Vec<_> = objects
+        .iter()
+        .take(MOST_NAMED)
+        .map(ToString::to_string)
+        .collect();
+    let named = named.join(", ");
+    match objects.len().saturating_sub(MOST_NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
 fn unfinished_note(claim: Option<&ObjectKey>) -> String {
     claim.map_or_else(String::new, |key| {
         format!(
@@ -116,7 +191,7 @@ impl PublishError {
     /// What a caller may do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Conflict { .. } => ErrorClass::Precondition,
+            Self::Conflict { .. } | Self::Foreign { .. } => ErrorClass::Precondition,
             Self::SourceMismatch { .. }
             | Self::TargetMismatch { .. }
             | Self::Manifest { .. }
@@ -124,6 +199,24 @@ impl PublishError {
             Self::LeftBehind { .. } | Self::BeingRemoved { .. } => ErrorClass::Transient,
             Self::Store(error) => error.class(),
         }
+    }
+
+    pub(crate) fn foreign(
+        name: &VersionName,
+        store: &dyn Store,
+        objects: Vec<ForeignObject>,
+    ) -> Self {
+        Self::Foreign {
+            name: Box::new(name.clone()),
+            store: store.name().into(),
+            objects,
+        }
+    }
+
+    /// Whether the store has something else where the version goes: what is brought has to
+    /// change, or somebody has to decide.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Conflict { .. } | Self::Foreign { .. })
     }
 
     /// Whether bytes differ from what they should be.
@@ -317,7 +410,7 @@ impl<'a> Publication<'a> {
     }
 
     /// Deletes the claim. One that stays does no harm: whoever sees it sees the manifest.
-    async fn release(&self, cancel: &CancellationToken) {
+    pub(crate) async fn release(&self, cancel: &CancellationToken) {
         let outcome = async {
             let claim = self.to.head(&self.claim_key, cancel).await?;
             self.to.delete(&claim, cancel).await

@@ -566,3 +566,48 @@ async fn one_object_is_copied_to_a_name_or_into_a_directory_and_an_absent_one_is
     let (code, _, stderr) = clouds.run(&["artifacts", "cp", "https://x/y", "s3://b/c"]);
     assert_eq!(code, 2, "{stderr}");
 }
+
+#[test]
+fn what_another_tool_wrote_where_a_version_goes_is_a_conflict_and_stays() {
+    let home = tempfile::tempdir().unwrap();
+    let file = |path: &str, bytes: &[u8]| {
+        let path = home.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    };
+    file("models/v1/model.bin", b"ours");
+    file("models/v1/labels", b"the same");
+    file("store/llama/v1/model.bin", b"of another tool");
+    let store = format!("file://{}/store", home.path().display());
+    let push = || {
+        let args = [
+            "artifacts",
+            "push",
+            "llama:v1",
+            "--dir",
+            "models",
+            "--store",
+        ];
+        run(mcdeploy(home.path()).args(args), &[&store])
+    };
+    let theirs = home.path().join("store/llama/v1/model.bin");
+    for _ in 0..2 {
+        let (code, _, stderr) = push();
+        assert_eq!(code, 6, "{stderr}");
+        assert_eq!(std::fs::read(&theirs).unwrap(), b"of another tool");
+        for part in [
+            "llama/v1/model.bin",
+            "15 bytes",
+            "written 20",
+            "move or delete",
+        ] {
+            assert!(stderr.contains(part), "{part}: {stderr}");
+        }
+    }
+    std::fs::remove_file(&theirs).unwrap();
+    file("store/llama/v1/labels", b"the same");
+    let (code, _, stderr) = push();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("1 file was there already"), "{stderr}");
+    assert!(stderr.contains("labels"), "{stderr}");
+}

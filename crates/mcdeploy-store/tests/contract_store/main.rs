@@ -8,6 +8,7 @@
 )]
 
 mod backends;
+mod foreign;
 mod other_tools;
 mod redaction;
 mod removal;
