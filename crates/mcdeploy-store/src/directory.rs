@@ -23,8 +23,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cause, Checksums, Leftover, ListedObject, ObjectInfo, ObjectKey, Resume, Store, StoreError,
-    StoredChecksums, Upload, local,
+    Cause, Checksums, Leftover, ListedObject, Mark, ObjectInfo, ObjectKey, Resume, Store,
+    StoreError, StoredChecksums, Upload, local,
     request::{Request, Requester},
 };
 
@@ -215,6 +215,21 @@ impl Store for Directory {
             .map(|found| found.into_iter().map(leftover).collect())
     }
 
+    /// A file that somebody writes is locked.
+    async fn last_activity(
+        &self,
+        leftover: &Leftover,
+        cancel: &CancellationToken,
+    ) -> Result<Option<i64>, StoreError> {
+        let request = Request::new("look at", &leftover.key);
+        self.requester
+            .send(request, cancel, || {
+                let path = self.root.join(&leftover.id);
+                blocking(move || upload::last_activity(&path))
+            })
+            .await
+    }
+
     async fn discard(
         &self,
         leftover: &Leftover,
@@ -222,11 +237,9 @@ impl Store for Directory {
     ) -> Result<(), StoreError> {
         let request = Request::new("discard", &leftover.key);
         self.requester
-            .send(request, cancel, || async {
-                match fs::remove_file(self.root.join(&leftover.id)).await {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cause(error)),
-                    Ok(()) | Err(_) => Ok(()),
-                }
+            .send(request, cancel, || {
+                let path = self.root.join(&leftover.id);
+                blocking(move || upload::discard(&path))
             })
             .await
     }
@@ -272,6 +285,7 @@ fn leftover(file: ListedObject) -> Leftover {
         key: directory.to_owned(),
         id: file.key,
         began_s: file.modified_s,
+        mark: Mark::Ours,
     }
 }
 

@@ -43,6 +43,7 @@ mod lease;
 mod limiter;
 mod local;
 mod manifest;
+mod named;
 mod open;
 mod progress;
 mod publish;
@@ -80,7 +81,7 @@ pub use remove::{Removal, RemoveRequest, Spared, remove_version};
 pub use repair::{RepairError, Repaired, quarantine_key, repair_replica};
 pub use scrub::{Finding, Rot, ScrubReport, scrub_replica};
 pub use store::{
-    HeldPart, Leftover, ListedObject, ObjectInfo, Receipts, Resume, Store, Upload, part_bytes,
+    HeldPart, Leftover, ListedObject, Mark, ObjectInfo, Receipts, Resume, Store, Upload, part_bytes,
 };
 pub use survey::{SurveyedVersion, survey_versions};
 pub use sweep::{Swept, sweep};

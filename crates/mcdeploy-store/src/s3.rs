@@ -440,6 +440,14 @@ impl Store for S3 {
         upload::unfinished(self, "", cancel).await
     }
 
+    async fn last_activity(
+        &self,
+        leftover: &Leftover,
+        cancel: &CancellationToken,
+    ) -> Result<Option<i64>, StoreError> {
+        upload::last_activity(self, leftover, cancel).await
+    }
+
     async fn discard(
         &self,
         leftover: &Leftover,

@@ -4,19 +4,22 @@
 //! "now" is the time that the store gives to an object that is written for this purpose.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher as _, RandomState},
     time::Duration,
 };
 
 use bytes::Bytes;
+use mcdeploy_api::ErrorClass;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Cause, ListedObject, ObjectKey, Store, StoreError,
+    catalog::parts_of,
     create::{CreateError, create_bytes},
     key::{LEASES_PREFIX, PARTS_PREFIX},
     manifest::CLAIM_FILE,
+    named::Named,
 };
 
 /// What a sweep freed, or would free.
@@ -36,12 +39,18 @@ pub struct Swept {
 
 /// Frees what nobody has touched for `older_than`; with `dry_run` only says what it would.
 ///
-/// An upload that is still under way after that time is lost, so the time must be longer
-/// than the longest transfer: a week is what Azure itself waits. A version whose claim goes
-/// may be pushed with other bytes.
+/// Only what mcdeploy made is looked at, however old the rest is: uploads to keys that a
+/// claim or manifest of ours names, and objects with names of ours. An upload counts from
+/// its last part, a claim from the last thing that came below it. Each is looked at again
+/// just before it goes, and goes only as it was seen.
+///
+/// What stands still for that long is lost, so the time must be longer than any pause of a
+/// transfer: a week is what Azure itself waits. A version whose claim goes may be pushed
+/// with other bytes.
 ///
 /// # Errors
-/// A store that does not answer, refuses, or does not tell when objects were written.
+/// A store that does not answer, refuses, or does not tell when objects were written. What
+/// comes after that stays.
 pub async fn sweep(
     store: &dyn Store,
     older_than: Duration,
@@ -51,32 +60,65 @@ pub async fn sweep(
     let now_s = store_clock(store, cancel).await?;
     let age_s = i64::try_from(older_than.as_secs()).unwrap_or(i64::MAX);
     let is_old = |at: Option<i64>| at.is_some_and(|at| now_s.saturating_sub(at) > age_s);
-    let mut swept = Swept::default();
-    for leftover in store.leftovers(cancel).await? {
-        if is_old(leftover.began_s) {
-            if !dry_run {
-                store.discard(&leftover, cancel).await?;
-            }
-            swept.uploads.push(leftover.key);
-        }
-    }
+    let leftovers = store.leftovers(cancel).await?;
     let listed = store.list("", cancel).await?;
-    let parts = old_parts(&listed, is_old);
-    swept.bytes = parts.iter().map(|part| part.size_bytes).sum();
-    let claims = old_claims(&listed, is_old);
-    let leases = listed.iter().filter(|o| o.key.starts_with(LEASES_PREFIX));
-    let leases: Vec<_> = leases.filter(|lease| is_old(lease.modified_s)).collect();
-    for object in parts.iter().chain(&claims).chain(&leases) {
-        // A key that we refuse is none of ours.
-        if let (false, Ok(object)) = (dry_run, object.object()) {
-            store.delete(&object, cancel).await?;
+    let named = Named::of(store, &leftovers, &listed, cancel).await?;
+    let (mut swept, mut active) = (Swept::default(), vec![]);
+    for leftover in leftovers.into_iter().filter(|l| named.is_ours(l)) {
+        // What began a short while ago has no older activity: it costs no request.
+        let is_idle =
+            is_old(leftover.began_s) && is_old(store.last_activity(&leftover, cancel).await?);
+        if !is_idle {
+            // A directory's uploads are known by the directory that they are in.
+            active.push(format!("{}/", leftover.key));
+            continue;
         }
+        if !dry_run {
+            store.discard(&leftover, cancel).await?;
+        }
+        swept.uploads.push(leftover.key);
+    }
+    let parts = old_parts(&listed, is_old);
+    let claims = old_claims(&listed, &active, is_old);
+    let leases = listed.iter().filter(|o| o.key.starts_with(LEASES_PREFIX));
+    let leases = leases.filter(|lease| is_old(lease.modified_s)).collect();
+    for object in free(store, parts, dry_run, cancel).await? {
+        swept.bytes += object.size_bytes;
+        swept.part_objects.push(object.key.clone());
     }
     let keys = |objects: Vec<&ListedObject>| objects.iter().map(|o| o.key.clone()).collect();
-    swept.part_objects = keys(parts);
-    swept.claims = keys(claims);
-    swept.leases = keys(leases);
+    swept.claims = keys(free(store, claims, dry_run, cancel).await?);
+    swept.leases = keys(free(store, leases, dry_run, cancel).await?);
     Ok(swept)
+}
+
+/// Deletes objects as they were listed. Gives those that went, or would.
+async fn free<'a>(
+    store: &dyn Store,
+    objects: Vec<&'a ListedObject>,
+    dry_run: bool,
+    cancel: &CancellationToken,
+) -> Result<Vec<&'a ListedObject>, StoreError> {
+    let mut freed = vec![];
+    for listed in objects {
+        // A key that we refuse is none of ours.
+        let Ok(object) = listed.object() else {
+            continue;
+        };
+        if dry_run {
+            freed.push(listed);
+            continue;
+        }
+        match store.delete(&object, cancel).await {
+            Ok(()) => freed.push(listed),
+            // Somebody wrote it again since: it is in use.
+            Err(error) if error.class() == ErrorClass::Precondition => {
+                tracing::debug!(object.key = listed.key, "spared: {error}");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(freed)
 }
 
 /// Part objects of uploads none of whose parts is young.
@@ -94,12 +136,25 @@ fn old_parts(listed: &[ListedObject], is_old: impl Fn(Option<i64>) -> bool) -> V
     old.flatten().collect()
 }
 
-/// Old claims: of pushes that were given up, or whose last request was lost.
-fn old_claims(listed: &[ListedObject], is_old: impl Fn(Option<i64>) -> bool) -> Vec<&ListedObject> {
-    let claims = listed
-        .iter()
-        .filter(|object| object.key.rsplit('/').next() == Some(CLAIM_FILE));
-    claims.filter(|object| is_old(object.modified_s)).collect()
+/// Old claims: of pushes that were given up, or whose last request was lost. One below
+/// which something is young, an object or an upload to one of the `active` keys, is in use.
+fn old_claims<'a>(
+    listed: &'a [ListedObject],
+    active: &[String],
+    is_old: impl Fn(Option<i64>) -> bool,
+) -> Vec<&'a ListedObject> {
+    let young = listed.iter().filter(|object| !is_old(object.modified_s));
+    let young = young.map(|object| object.key.as_str());
+    let mut used = BTreeSet::new();
+    for key in young.chain(active.iter().map(String::as_str)) {
+        used.extend(parts_of(key).map(|(model, version, _)| (model, version)));
+    }
+    let claims = listed.iter().filter(|object| {
+        parts_of(&object.key).is_some_and(|(model, version, file)| {
+            file == CLAIM_FILE && is_old(object.modified_s) && !used.contains(&(model, version))
+        })
+    });
+    claims.collect()
 }
 
 /// The time by the store's clock, in seconds since 1970.
@@ -151,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn only_uploads_without_any_young_part_and_old_claims_go() {
+    fn only_uploads_without_any_young_part_and_claims_with_nothing_young_below_go() {
         let listed = [
             object(".mcdeploy/parts/aa/000000-0", 10),
             object(".mcdeploy/parts/aa/000001-0", 99),
@@ -160,7 +215,12 @@ mod tests {
             object("m/v1/mcdeploy-push.json", 10),
             object("m/v2/mcdeploy-push.json", 99),
             object("m/v1/model.onnx", 10),
+            object("m/v3/mcdeploy-push.json", 10),
+            object("m/v3/model.onnx", 99),
+            object("m/v4/mcdeploy-push.json", 10),
+            object("of/another/application/mcdeploy-push.json", 10),
         ];
+        let active = ["m/v4/model.onnx".to_owned()];
         let is_old = |at: Option<i64>| at.is_some_and(|at| at < 50);
         let keys = |objects: Vec<&ListedObject>| {
             let keys = objects.iter().map(|object| object.key.clone());
@@ -171,7 +231,7 @@ mod tests {
             [".mcdeploy/parts/bb/000000-0"]
         );
         assert_eq!(
-            keys(old_claims(&listed, is_old)),
+            keys(old_claims(&listed, &active, is_old)),
             ["m/v1/mcdeploy-push.json"]
         );
     }

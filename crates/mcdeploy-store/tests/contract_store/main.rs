@@ -9,6 +9,7 @@
 
 mod backends;
 mod foreign;
+mod leftovers;
 mod other_tools;
 mod redaction;
 mod removal;
