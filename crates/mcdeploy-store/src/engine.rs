@@ -27,6 +27,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
 use mcdeploy_api::ErrorClass;
 use tokio_util::sync::CancellationToken;
 
@@ -258,14 +259,12 @@ impl Job<'_> {
             });
         }
         let source = Source::list(&self.from, self.options.follow, self.cancel).await?;
-        for n in 0..self.options.rounds.max(1) {
-            let open: Vec<_> = all.iter().filter(|target| target.is_open()).collect();
-            if open.is_empty() || self.cancel.is_cancelled() {
-                break;
-            }
-            self.pause_before(n, &open).await;
-            round::Round::new(self, &source, n).go(&open).await;
+        let keep = all.iter().map(|t| t.publication.keep(self.cancel));
+        tokio::select! {
+            () = Box::pin(rounds(self, &source, &all)) => {}
+            _ = join_all(keep) => {}
         }
+        join_all(all.iter().map(|target| target.publication.let_go())).await;
         let is_cancelled = self.cancel.is_cancelled();
         let outcomes = all.into_iter().map(|target| target.outcome(is_cancelled));
         Ok(outcomes.collect())
@@ -297,6 +296,18 @@ impl Job<'_> {
             total_bytes: self.manifest.size_bytes(),
             repeats: target.repeats(),
         });
+    }
+}
+
+/// Goes on until no target lacks anything that another round could bring.
+async fn rounds<'a>(job: &'a Job<'a>, source: &'a Source<'a>, all: &'a [Target<'a>]) {
+    for n in 0..job.options.rounds.max(1) {
+        let open: Vec<_> = all.iter().filter(|target| target.is_open()).collect();
+        if open.is_empty() || job.cancel.is_cancelled() {
+            break;
+        }
+        job.pause_before(n, &open).await;
+        round::Round::new(job, source, n).go(&open).await;
     }
 }
 

@@ -4,21 +4,31 @@
 //! holds one digest for ever. The claim, a small object that is made create-only before
 //! the first file and deleted after the manifest, lets one of several writers win before
 //! any of them has written a file. It also says what is coming ([`announced`]), and stops
-//! whoever would remove the version (`lease`).
+//! whoever would remove the version (`lease`). Whoever works with a claim for longer, or goes
+//! on with an old one, holds a lease beside it, so that no sweep takes the claim away.
 
-use std::fmt;
+use std::{
+    convert::Infallible,
+    fmt,
+    hash::{BuildHasher as _, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use bytes::Bytes;
 use mcdeploy_api::{ErrorClass, Sha256Digest, names::MANIFEST_FILE};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Cause, KeyError, ListedObject, Manifest, ManifestError, ObjectInfo, ObjectKey, Store,
     StoreError, VersionName,
     create::{CreateError, Created, create_bytes},
-    lease,
+    lease::{self, Lease, Purpose, RENEW, Written},
     manifest::{CLAIM_FILE, MAX_MANIFEST_BYTES, own_key},
     verify::invalid,
 };
@@ -158,7 +168,7 @@ impl fmt::Display for ForeignObject {
         } = self;
         let size = size_bytes.map_or_else(|| "size unknown".to_owned(), |n| format!("{n} bytes"));
         let at = modified_s.and_then(|s| DateTime::from_secs(s).fmt(DateTimeFormat::DateTime).ok());
-        let at = at.map_or_else(|| "at a time unknown".to_owned(), |at| at);
+        let at = at.unwrap_or_else(|| "at a time unknown".to_owned());
         write!(f, "{key:?} ({size}, written {at})")
     }
 }
@@ -253,6 +263,22 @@ struct Claim {
     /// Absent in claims of earlier versions of mcdeploy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     manifest: Option<Manifest>,
+    /// Who claimed it: an id that no other writer has. Whoever says it also says, by a lease,
+    /// that it is still at work. Absent in claims of earlier versions of mcdeploy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    holder: Option<String>,
+}
+
+/// Whether the claim at this key is of a writer that holds a lease while it works. One that
+/// is gone or cannot be read is not.
+pub(crate) async fn has_holder(
+    store: &dyn Store,
+    key: &ObjectKey,
+    cancel: &CancellationToken,
+) -> Result<bool, StoreError> {
+    let claim = read_small(store, key, cancel).await?;
+    let claim = claim.and_then(|(_, bytes)| serde_json::from_slice::<Claim>(&bytes).ok());
+    Ok(claim.is_some_and(|claim| claim.holder.is_some()))
 }
 
 /// The manifest of a version that is on its way into a store; none when nobody claimed it,
@@ -296,6 +322,10 @@ pub(crate) struct Publication<'a> {
     offered: Sha256Digest,
     manifest_key: ObjectKey,
     claim_key: ObjectKey,
+    holder: String,
+    is_claimed: AtomicBool,
+    /// Says that the claim is in use: at once for one from before, else after a while.
+    lease: OnceCell<Arc<Written>>,
 }
 
 impl<'a> Publication<'a> {
@@ -311,6 +341,10 @@ impl<'a> Publication<'a> {
             offered: manifest.digest(),
             manifest_key: own_key(name, MANIFEST_FILE)?,
             claim_key: own_key(name, CLAIM_FILE)?,
+            // A hasher with random keys makes an id that no other holder has.
+            holder: format!("{:016x}", RandomState::new().hash_one(0)),
+            is_claimed: AtomicBool::new(false),
+            lease: OnceCell::new(),
         })
     }
 
@@ -356,12 +390,16 @@ impl<'a> Publication<'a> {
         let claim = Claim {
             manifest_digest: self.offered,
             manifest: Some(self.manifest.clone()),
+            holder: Some(self.holder.clone()),
         };
         let bytes = Bytes::from(serde_json::to_vec(&claim).unwrap_or_default());
         let claimed = loop {
             match create_bytes(self.to, &self.claim_key, &bytes, cancel).await {
                 Ok(Created::New) => break Claimed::New,
-                Ok(Created::AlreadyThere) => break Claimed::Before,
+                Ok(Created::AlreadyThere) if self.take_over(cancel).await? => {
+                    break Claimed::Before;
+                }
+                Ok(Created::AlreadyThere) => continue,
                 Err(CreateError::Taken { .. }) => {}
                 Err(CreateError::Store(error)) => return Err(error.into()),
             }
@@ -372,7 +410,10 @@ impl<'a> Publication<'a> {
             let other = serde_json::from_slice::<Claim>(&other)
                 .map_or_else(|_| Sha256Digest::of(&other), |c| c.manifest_digest);
             if other == self.offered {
-                break Claimed::Before; // Somebody claimed it for the same bytes just now.
+                if self.take_over(cancel).await? {
+                    break Claimed::Before; // Somebody claimed it for the same bytes.
+                }
+                continue;
             }
             return Err(self.conflict(other, Some(self.claim_key.clone())));
         };
@@ -384,9 +425,60 @@ impl<'a> Publication<'a> {
         if outcome? {
             return Ok(Claimed::Finished);
         }
+        self.is_claimed.store(true, Ordering::Relaxed);
         // The claim stays: it tells the next removal to wait, and the next run goes on with it.
         still_wanted(self.to, self.name, cancel).await?;
         Ok(claimed)
+    }
+
+    /// Says that a claim from before is in use again. False: it went meanwhile. A sweep
+    /// first says that it removes, then looks for this lease: one of both sees the other.
+    async fn take_over(&self, cancel: &CancellationToken) -> Result<bool, PublishError> {
+        self.hold(cancel).await?;
+        still_wanted(self.to, self.name, cancel).await?;
+        match self.to.head(&self.claim_key, cancel).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.class() == ErrorClass::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn hold(&self, cancel: &CancellationToken) -> Result<(), StoreError> {
+        let take = || async {
+            let lease = Lease::take(self.to, self.name, Purpose::Push, &self.holder, cancel);
+            Ok(lease.await?.written())
+        };
+        self.lease.get_or_try_init(take).await.map(drop)
+    }
+
+    fn lease(&self) -> Option<Lease<'a>> {
+        let written = self.lease.get()?;
+        Some(Lease::of(self.to, Arc::clone(written)))
+    }
+
+    /// Renews the claim by a lease beside it, for ever. One that was made just now counts
+    /// for a lease's term by itself, so that a short push writes none.
+    pub(crate) async fn keep(&self, cancel: &CancellationToken) -> Infallible {
+        let mut n = 0;
+        loop {
+            tokio::time::sleep(RENEW).await;
+            n += 1;
+            if !self.is_claimed.load(Ordering::Relaxed) {
+                continue;
+            }
+            if let Some(lease) = self.lease() {
+                lease.renew(n, cancel).await;
+            } else if let Err(error) = self.hold(cancel).await {
+                tracing::warn!("a claim is not renewed: {error}");
+            }
+        }
+    }
+
+    /// Gives back what says that the claim is in use.
+    pub(crate) async fn let_go(&self) {
+        if let Some(lease) = self.lease() {
+            lease.release().await;
+        }
     }
 
     /// Writes the manifest: from now on the version is there.
@@ -466,5 +558,75 @@ pub(crate) async fn read_small(
             Err(error) if seen < REPLACEMENTS && matches!(error.cause, Cause::Changed) => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Checksums, ManifestFile, open_directory, sweep::sweep};
+
+    fn manifest() -> Manifest {
+        let sums = Checksums::of(b"weights");
+        let file = ManifestFile {
+            path: ObjectKey::new("model.bin").unwrap(),
+            size_bytes: sums.size_bytes,
+            sha256: Sha256Digest::of(b"weights"),
+            crc64nvme: sums.crc64nvme,
+            crc32c: sums.crc32c,
+        };
+        Manifest::new("m", "v1", vec![file]).unwrap()
+    }
+
+    #[test]
+    fn claims_of_earlier_versions_can_be_read_and_have_no_holder() {
+        let digest = manifest().digest();
+        let old = format!(r#"{{"manifestDigest":"{digest}"}}"#);
+        let claim: Claim = serde_json::from_str(&old).unwrap();
+        assert_eq!(claim.manifest_digest, digest);
+        assert!(claim.manifest.is_none() && claim.holder.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_is_renewed_as_long_as_somebody_works_with_it() {
+        let root = tempfile::tempdir().unwrap();
+        let store = open_directory(root.path()).unwrap();
+        let (store, cancel) = (store.as_ref(), CancellationToken::new());
+        let (name, manifest) = (VersionName::new("m", "v1").unwrap(), manifest());
+        let publication = Publication::new(store, &name, &manifest).unwrap();
+        assert_eq!(publication.claim(&cancel).await.unwrap(), Claimed::New);
+        assert!(lease::look(store, &name, &cancel).await.unwrap().is_empty());
+        let beside = async {
+            for _ in 0..3 {
+                tokio::time::sleep(RENEW + Duration::from_secs(1)).await;
+                let seen = lease::look(store, &name, &cancel).await.unwrap();
+                assert_eq!(seen.len(), 1);
+                assert_eq!(seen[0].purpose, Purpose::Push);
+            }
+        };
+        tokio::select! {
+            () = beside => {}
+            never = publication.keep(&cancel) => match never {},
+        }
+        publication.let_go().await;
+        assert!(lease::look(store, &name, &cancel).await.unwrap().is_empty());
+        // By the store's clock the claim is young.
+        let swept = sweep(store, Duration::ZERO, false, &cancel).await.unwrap();
+        assert!(swept.claims.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_went_while_it_was_taken_over_is_made_again() {
+        let root = tempfile::tempdir().unwrap();
+        let store = open_directory(root.path()).unwrap();
+        let (store, cancel) = (store.as_ref(), CancellationToken::new());
+        let (name, manifest) = (VersionName::new("m", "v1").unwrap(), manifest());
+        let publication = Publication::new(store, &name, &manifest).unwrap();
+        assert!(!publication.take_over(&cancel).await.unwrap());
+        assert_eq!(publication.claim(&cancel).await.unwrap(), Claimed::New);
+        let other = Publication::new(store, &name, &manifest).unwrap();
+        assert_eq!(other.claim(&cancel).await.unwrap(), Claimed::Before);
     }
 }

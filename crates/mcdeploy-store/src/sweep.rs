@@ -14,12 +14,14 @@ use mcdeploy_api::ErrorClass;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cause, ListedObject, ObjectKey, Store, StoreError,
+    Cause, ListedObject, ObjectKey, Store, StoreError, VersionName,
     catalog::parts_of,
     create::{CreateError, create_bytes},
     key::{LEASES_PREFIX, PARTS_PREFIX},
+    lease::{self, Lease, Purpose, Seen, TERM},
     manifest::CLAIM_FILE,
     named::Named,
+    publish::has_holder,
 };
 
 /// What a sweep freed, or would free.
@@ -80,16 +82,79 @@ pub async fn sweep(
     }
     let parts = old_parts(&listed, is_old);
     let claims = old_claims(&listed, &active, is_old);
-    let leases = listed.iter().filter(|o| o.key.starts_with(LEASES_PREFIX));
-    let leases = leases.filter(|lease| is_old(lease.modified_s)).collect();
+    let leases = ended_leases(&listed, is_old, now_s);
     for object in free(store, parts, dry_run, cancel).await? {
         swept.bytes += object.size_bytes;
         swept.part_objects.push(object.key.clone());
     }
     let keys = |objects: Vec<&ListedObject>| objects.iter().map(|o| o.key.clone()).collect();
-    swept.claims = keys(free(store, claims, dry_run, cancel).await?);
+    for claim in claims {
+        if free_claim(store, claim, now_s, dry_run, cancel).await? {
+            swept.claims.push(claim.key.clone());
+        }
+    }
     swept.leases = keys(free(store, leases, dry_run, cancel).await?);
     Ok(swept)
+}
+
+/// Old leases that nobody holds any more, however short the age that was asked for.
+fn ended_leases(
+    listed: &[ListedObject],
+    is_old: impl Fn(Option<i64>) -> bool,
+    now_s: i64,
+) -> Vec<&ListedObject> {
+    let term_s = i64::try_from(TERM.as_secs()).unwrap_or(i64::MAX);
+    let has_ended = |at: i64| now_s.saturating_sub(at) > term_s;
+    let leases = listed.iter().filter(|object| {
+        object.key.starts_with(LEASES_PREFIX)
+            && is_old(object.modified_s)
+            && object.modified_s.is_some_and(has_ended)
+    });
+    leases.collect()
+}
+
+/// Deletes a claim that nobody uses. Says whether it went, or would.
+async fn free_claim(
+    store: &dyn Store,
+    claim: &ListedObject,
+    now_s: i64,
+    dry_run: bool,
+    cancel: &CancellationToken,
+) -> Result<bool, StoreError> {
+    let name = parts_of(&claim.key).and_then(|(m, v, _)| VersionName::new(m, v).ok());
+    let (Some(name), Ok(key)) = (name, ObjectKey::new(claim.key.as_str())) else {
+        return Ok(false);
+    };
+    let has_holder = has_holder(store, &key, cancel).await?;
+    let leases = lease::look(store, &name, cancel).await?;
+    if is_in_use(claim, has_holder, &leases, now_s) {
+        return Ok(false);
+    }
+    if dry_run {
+        return Ok(true);
+    }
+    // Whoever takes the claim up again writes a lease and then looks for this one.
+    let sweep = Lease::take(store, &name, Purpose::Removal, "a sweep", cancel).await?;
+    let outcome = async {
+        let leases = lease::look(store, &name, cancel).await?;
+        if is_in_use(claim, has_holder, &leases, now_s) {
+            return Ok(false);
+        }
+        let freed = free(store, vec![claim], dry_run, cancel).await?;
+        Ok(!freed.is_empty())
+    };
+    let outcome = outcome.await;
+    sweep.release().await;
+    outcome
+}
+
+/// Whether somebody works with a claim: by its lease, or for a lease's term by itself.
+fn is_in_use(claim: &ListedObject, has_holder: bool, leases: &[Seen], now_s: i64) -> bool {
+    let term_s = i64::try_from(TERM.as_secs()).unwrap_or(i64::MAX);
+    let is_young = |at: i64| now_s.saturating_sub(at) <= term_s;
+    let mut pushes = leases.iter().filter(|seen| seen.purpose == Purpose::Push);
+    (has_holder && claim.modified_s.is_none_or(is_young))
+        || pushes.any(|seen| seen.held_at(now_s).is_some())
 }
 
 /// Deletes objects as they were listed. Gives those that went, or would.
@@ -234,5 +299,47 @@ mod tests {
             keys(old_claims(&listed, &active, is_old)),
             ["m/v1/mcdeploy-push.json"]
         );
+    }
+
+    #[test]
+    fn a_lease_that_may_be_held_is_not_swept_however_short_the_age() {
+        let term_s = i64::try_from(TERM.as_secs()).unwrap();
+        let now_s = 10_000;
+        let lease = |at| object(".mcdeploy/leases/m/v1/copy-0-0.json", at);
+        let listed = [
+            lease(now_s - 1),
+            lease(now_s - term_s),
+            lease(now_s - term_s - 1),
+            object("m/v1/model.onnx", 0),
+        ];
+        let ended = ended_leases(&listed, |_| true, now_s);
+        assert_eq!(ended, [&listed[2]]);
+        assert!(ended_leases(&listed, |_| false, now_s).is_empty());
+    }
+
+    #[test]
+    fn a_claim_is_in_use_for_a_term_or_as_long_as_its_lease_is_renewed() {
+        let now_s = 10_000;
+        let term_s = i64::try_from(TERM.as_secs()).unwrap();
+        let lease = |purpose, at| Seen::for_tests(purpose, at, term_s);
+        let claim = |at| object("m/v1/mcdeploy-push.json", at);
+        let (young, old) = (now_s - term_s, now_s - term_s - 1);
+        for (at, has_holder, leases, expected) in [
+            (young, true, vec![], true),
+            (old, true, vec![], false),
+            // Those of earlier versions of mcdeploy have their age alone.
+            (young, false, vec![], false),
+            (old, false, vec![lease(Purpose::Push, now_s - 1)], true),
+            (old, true, vec![lease(Purpose::Push, old)], false),
+            (old, true, vec![lease(Purpose::Copy, now_s - 1)], false),
+        ] {
+            let actual = is_in_use(&claim(at), has_holder, &leases, now_s);
+            assert_eq!(actual, expected, "{at} {has_holder} {leases:?}");
+        }
+        let untold = ListedObject {
+            modified_s: None,
+            ..claim(0)
+        };
+        assert!(is_in_use(&untold, true, &[], now_s));
     }
 }

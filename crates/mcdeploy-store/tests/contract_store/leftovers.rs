@@ -3,14 +3,18 @@
 use std::{fs, time::Duration};
 
 use bytes::Bytes;
+use mcdeploy_api::{ErrorClass, ReplicaState};
 use mcdeploy_sandbox::testing::Versitygw;
 use mcdeploy_store::{
-    Checksums, Resume, Store, Swept, Upload, VersionName, manifest_of, open, open_directory, sweep,
+    Checksums, Removal, Resume, Spared, Store, Swept, Upload, VersionName, copy_version,
+    manifest_of, open, open_directory, sweep, verify_replica,
 };
 
 use crate::{
     other_tools::foreign_s3,
+    removal::{Wrapped, remove},
     tools::{MIB, create, key, random_bytes, token},
+    versions::push,
 };
 
 /// Claims `digits` `version` of one file, as a push does before it sends that file.
@@ -115,4 +119,40 @@ async fn a_partial_file_that_somebody_writes_is_not_swept() {
     let after = swept(store.as_ref(), 0).await;
     assert_eq!(after.uploads.len(), 2, "it and the note of its parts");
     assert_eq!(after.claims.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_claim_that_is_gone_on_with_is_in_use() {
+    let server = Versitygw::start().await.unwrap();
+    let store = open(&server.access()).await.unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let source = open_directory(home.path()).unwrap();
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let model = random_bytes(1000, 1);
+    fs::write(dir.path().join("model.bin"), &model).unwrap();
+    fs::write(other.path().join("model.bin"), b"other").unwrap();
+    let pushed = push(source.as_ref(), dir.path(), "v1").await.unwrap();
+    let digest = pushed.manifest_digest;
+    // As of a run that was killed, of an earlier version of mcdeploy.
+    claim(store.as_ref(), "v1", &model).await;
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    let slow = Wrapped::slow_by(&source, Duration::from_secs(3));
+    let cancel = token();
+    let both: (&dyn Store, &dyn Store) = (&slow, store.as_ref());
+    let work = copy_version(both, "digits", "v1", &digest, &|_| {}, &cancel);
+    let beside = async {
+        // The manifest is there after three seconds, the file after six.
+        tokio::time::sleep(Duration::from_millis(4_500)).await;
+        assert_eq!(swept(store.as_ref(), 0).await.claims, [""; 0]);
+        let refused = push(store.as_ref(), other.path(), "v1").await.unwrap_err();
+        assert_eq!(refused.class(), ErrorClass::Precondition, "{refused}");
+        let removed = remove(store.as_ref(), "v1", None, Duration::ZERO).await;
+        assert_eq!(removed.unwrap(), Removal::Spared(Spared::Claimed));
+    };
+    let (copied, ()) = tokio::join!(work, beside);
+    assert!(copied.unwrap().is_new);
+    let report = verify_replica(store.as_ref(), "digits", "v1", &digest, &cancel).await;
+    assert_eq!(report.unwrap().state, ReplicaState::Verified);
+    let leases = store.list(".mcdeploy/leases/", &cancel).await.unwrap();
+    assert_eq!(leases, [], "it was given back");
 }
