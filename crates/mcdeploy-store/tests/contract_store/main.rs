@@ -8,6 +8,7 @@
 )]
 
 mod backends;
+mod deletes;
 mod foreign;
 mod leftovers;
 mod other_tools;
