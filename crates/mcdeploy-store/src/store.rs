@@ -386,6 +386,12 @@ impl<E: Clone> Tally<E> {
             .collect()
     }
 
+    /// What the store calls the parts, in order.
+    pub(crate) fn names(&self) -> Vec<E> {
+        let parts = self.parts();
+        parts.values().map(|(_, name)| name.clone()).collect()
+    }
+
     /// The parts in order, when together they are the content.
     pub(crate) fn finish(&self) -> Result<Vec<E>, Cause> {
         let parts = self.parts();

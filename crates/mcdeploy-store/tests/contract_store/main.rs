@@ -17,4 +17,5 @@ mod removal;
 mod suite;
 mod tools;
 mod transfers;
+mod two_writers;
 mod versions;
