@@ -66,7 +66,7 @@ pub use catalog::{StoredState, StoredVersion, await_manifest, find_manifest, lis
 pub use check::check_store;
 pub use checksums::{Checksums, Crc32c, Crc64Nvme, Hasher, StoredChecksums};
 pub use cp::{CopiedObject, CopyError, CopyOutcome, CopyRequest, copy_objects};
-pub use directory::open_directory;
+pub use directory::{open_directory, open_directory_below};
 pub use engine::{TargetOutcome, TransferOptions};
 pub use error::{Cause, StoreError};
 pub use fetch::{FetchError, Fetched, fetch_version, read_version};

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 use std::{
+    os::unix::fs::symlink,
     path::Path,
     process::{Command, Output},
 };
@@ -610,4 +611,29 @@ fn what_another_tool_wrote_where_a_version_goes_is_a_conflict_and_stays() {
     assert_eq!(code, 0, "{stderr}");
     assert!(stderr.contains("1 file was there already"), "{stderr}");
     assert!(stderr.contains("labels"), "{stderr}");
+}
+
+#[test]
+fn a_link_that_leads_out_of_a_copied_directory_is_refused_by_name() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    std::fs::create_dir(path("repository")).unwrap();
+    std::fs::write(path("credentials"), b"key").unwrap();
+    std::fs::write(path("repository/1"), b"weights").unwrap();
+    symlink("1", path("repository/inside")).unwrap();
+    symlink("../credentials", path("repository/outside")).unwrap();
+    let url = |name: &str| format!("file://{}", path(name).display());
+    let copy = |from: &str| {
+        let args = ["artifacts", "cp", &url(from), &url("copied/")];
+        run(&mut mcdeploy(home.path()), &args)
+    };
+    let (code, _, stderr) = copy("repository/");
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("repository/outside"), "{stderr}");
+    let there = |name: &str| std::fs::read(path("copied").join(name)).ok();
+    assert_eq!(there("inside").as_deref(), Some(&b"weights"[..]));
+    assert_eq!(there("outside"), None);
+    // What is named is meant.
+    let (code, _, stderr) = copy("repository/outside");
+    assert_eq!(code, 0, "{stderr}");
 }

@@ -11,6 +11,7 @@ mod backends;
 mod deletes;
 mod foreign;
 mod leftovers;
+mod links;
 mod other_tools;
 mod redaction;
 mod removal;
