@@ -23,8 +23,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cause, Checksums, Leftover, ListedObject, ObjectInfo, ObjectKey, Resume, Store, StoreError,
-    StoredChecksums, Upload, local,
+    Cause, Checksums, Leftover, ListedObject, Mark, ObjectInfo, ObjectKey, Resume, Store,
+    StoreError, StoredChecksums, Upload, local,
     request::{Request, Requester},
 };
 
@@ -38,11 +38,31 @@ const PARTIAL_PREFIX: &str = ".mcdeploy-partial-";
 /// # Errors
 /// `Permanent` when it is not a directory that can be read.
 pub fn open_directory(path: impl AsRef<Path>) -> Result<Arc<dyn Store>, StoreError> {
+    open_directory_below(path, "")
+}
+
+/// [`open_directory`] whose files are read only when they are below `top`, a path within it,
+/// wherever links lead; where there is nothing at `top`, below what would hold it.
+///
+/// # Errors
+/// As [`open_directory`].
+pub fn open_directory_below(
+    path: impl AsRef<Path>,
+    top: &str,
+) -> Result<Arc<dyn Store>, StoreError> {
     let root = path.as_ref().to_owned();
+    let top = nearest(&root, top);
     let location = format!("file://{}", root.display());
     let requester = Requester::new("local", location, []);
     match std::fs::metadata(&root) {
-        Ok(metadata) if metadata.is_dir() => Ok(Arc::new(Directory { root, requester })),
+        Ok(metadata) if metadata.is_dir() => match top {
+            Ok(top) => Ok(Arc::new(Directory {
+                root,
+                top,
+                requester,
+            })),
+            Err(error) => Err(requester.error("open", None, cause(error))),
+        },
         Ok(_) => {
             let detail = "not a directory".to_owned();
             Err(requester.error("open", None, Cause::Configuration { detail }))
@@ -51,9 +71,19 @@ pub fn open_directory(path: impl AsRef<Path>) -> Result<Arc<dyn Store>, StoreErr
     }
 }
 
+/// `top`, or the nearest directory above it that exists, down to `root`; without links.
+fn nearest(root: &Path, top: &str) -> io::Result<PathBuf> {
+    let wanted = root.join(top);
+    let mut above = wanted.ancestors().take_while(|path| path.starts_with(root));
+    let found = above.find_map(|path| std::fs::canonicalize(path).ok());
+    found.map_or_else(|| std::fs::canonicalize(root), Ok)
+}
+
 #[derive(Clone, Debug)]
 struct Directory {
     root: PathBuf,
+    /// No file outside of it is read; without links.
+    top: PathBuf,
     requester: Requester,
 }
 
@@ -86,6 +116,19 @@ impl Directory {
         self.root.join(key.as_str())
     }
 
+    /// An error when the object is a link that leads out of the directory.
+    async fn stays_inside(&self, key: &ObjectKey) -> Result<(), Cause> {
+        let path = self.path(key);
+        let real = fs::canonicalize(&path).await.map_err(cause)?;
+        if real.starts_with(&self.top) {
+            return Ok(());
+        }
+        let (real, top) = (real.display(), self.top.display());
+        Err(Cause::Refused {
+            detail: format!("it is a link to {real}, outside of {top}: put a copy there instead"),
+        })
+    }
+
     async fn pinned(&self, object: &ObjectInfo) -> Result<(), Cause> {
         let metadata = fs::metadata(self.path(&object.key)).await.map_err(cause)?;
         if pin(&metadata) == object.pin {
@@ -96,6 +139,7 @@ impl Directory {
     }
 
     async fn read_range(&self, object: &ObjectInfo, range: Range<u64>) -> Result<Bytes, Cause> {
+        self.stays_inside(&object.key).await?;
         self.pinned(object).await?;
         let mut file = fs::File::open(self.path(&object.key))
             .await
@@ -170,6 +214,7 @@ impl Store for Directory {
         let request = Request::new("hash", object.key.as_str()).bytes(object.size_bytes);
         self.requester
             .send(request, cancel, || async {
+                self.stays_inside(&object.key).await?;
                 self.pinned(object).await?;
                 let (path, token) = (self.path(&object.key), cancel.clone());
                 let (checksums, _) =
@@ -215,6 +260,21 @@ impl Store for Directory {
             .map(|found| found.into_iter().map(leftover).collect())
     }
 
+    /// A file that somebody writes is locked.
+    async fn last_activity(
+        &self,
+        leftover: &Leftover,
+        cancel: &CancellationToken,
+    ) -> Result<Option<i64>, StoreError> {
+        let request = Request::new("look at", &leftover.key);
+        self.requester
+            .send(request, cancel, || {
+                let path = self.root.join(&leftover.id);
+                blocking(move || upload::last_activity(&path))
+            })
+            .await
+    }
+
     async fn discard(
         &self,
         leftover: &Leftover,
@@ -222,11 +282,9 @@ impl Store for Directory {
     ) -> Result<(), StoreError> {
         let request = Request::new("discard", &leftover.key);
         self.requester
-            .send(request, cancel, || async {
-                match fs::remove_file(self.root.join(&leftover.id)).await {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cause(error)),
-                    Ok(()) | Err(_) => Ok(()),
-                }
+            .send(request, cancel, || {
+                let path = self.root.join(&leftover.id);
+                blocking(move || upload::discard(&path))
             })
             .await
     }
@@ -272,6 +330,7 @@ fn leftover(file: ListedObject) -> Leftover {
         key: directory.to_owned(),
         id: file.key,
         began_s: file.modified_s,
+        mark: Mark::Ours,
     }
 }
 

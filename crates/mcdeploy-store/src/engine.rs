@@ -5,6 +5,7 @@
 //! | `round` | one pass over what some targets still lack: files and parts in flight |
 //! | `run` | one target in one round: open, send, complete, publish |
 //! | `source` | what the source has, or has so far |
+//! | `existing` | what is in a target before the version comes, and whose it is |
 //! | `delta` | files that a target holds in other versions |
 //! | `pool` | the bound on memory |
 //! | `hold` | who holds the others back, and for how long |
@@ -26,6 +27,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
 use mcdeploy_api::ErrorClass;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +40,7 @@ use crate::{
 use self::source::Source;
 
 mod delta;
+mod existing;
 mod hold;
 mod pool;
 mod round;
@@ -94,6 +97,9 @@ pub struct TargetOutcome {
     pub copied_bytes: u64,
     /// Requests that were made again.
     pub repeats: u64,
+    /// Files that somebody else had written with the right bytes, before anybody claimed the
+    /// version; they are part of it now. Sorted.
+    pub adopted: Vec<ObjectKey>,
 }
 
 impl TargetOutcome {
@@ -106,6 +112,7 @@ impl TargetOutcome {
             resumed_bytes: 0,
             copied_bytes: 0,
             repeats: 0,
+            adopted: vec![],
         }
     }
 }
@@ -133,6 +140,7 @@ struct Target<'a> {
     sent_bytes: AtomicU64,
     resumed_bytes: AtomicU64,
     copied_bytes: AtomicU64,
+    adopted: Mutex<Vec<ObjectKey>>,
     repeats_before: u64,
 }
 
@@ -207,6 +215,10 @@ impl Target<'_> {
             resumed_bytes: self.resumed_bytes.into_inner(),
             copied_bytes: self.copied_bytes.into_inner(),
             repeats,
+            adopted: self
+                .adopted
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner),
         }
     }
 }
@@ -242,27 +254,20 @@ impl Job<'_> {
                 sent_bytes: AtomicU64::new(0),
                 resumed_bytes: AtomicU64::new(0),
                 copied_bytes: AtomicU64::new(0),
+                adopted: Mutex::default(),
                 repeats_before: to.repeats(),
             });
         }
         let source = Source::list(&self.from, self.options.follow, self.cancel).await?;
-        for n in 0..self.options.rounds.max(1) {
-            let open: Vec<_> = all.iter().filter(|target| target.is_open()).collect();
-            if open.is_empty() || self.cancel.is_cancelled() {
-                break;
-            }
-            self.pause_before(n, &open).await;
-            round::Round::new(self, &source, n).go(&open).await;
+        let keep = all.iter().map(|t| t.publication.keep(self.cancel));
+        tokio::select! {
+            () = Box::pin(rounds(self, &source, &all)) => {}
+            _ = join_all(keep) => {}
         }
+        join_all(all.iter().map(|target| target.publication.let_go())).await;
         let is_cancelled = self.cancel.is_cancelled();
         let outcomes = all.into_iter().map(|target| target.outcome(is_cancelled));
         Ok(outcomes.collect())
-    }
-
-    /// [`Self::replicate`] to one target. Says whether it lacked anything.
-    pub(crate) async fn replicate_to_one(&self, to: &dyn Store) -> Result<bool, PublishError> {
-        let mut outcomes = self.replicate(&[to]).await?;
-        outcomes.pop().map_or(Ok(false), |target| target.outcome)
     }
 
     /// Waits when an error, and not only slowness, ended the last round for somebody.
@@ -291,6 +296,18 @@ impl Job<'_> {
             total_bytes: self.manifest.size_bytes(),
             repeats: target.repeats(),
         });
+    }
+}
+
+/// Goes on until no target lacks anything that another round could bring.
+async fn rounds<'a>(job: &'a Job<'a>, source: &'a Source<'a>, all: &'a [Target<'a>]) {
+    for n in 0..job.options.rounds.max(1) {
+        let open: Vec<_> = all.iter().filter(|target| target.is_open()).collect();
+        if open.is_empty() || job.cancel.is_cancelled() {
+            break;
+        }
+        job.pause_before(n, &open).await;
+        round::Round::new(job, source, n).go(&open).await;
     }
 }
 

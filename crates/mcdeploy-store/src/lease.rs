@@ -1,20 +1,21 @@
 //! Leases: who is at work on a version that a store has.
 //!
 //! The claim (see `publish`) says that somebody brings a version into a store. A lease says
-//! the two other things: somebody reads the version to copy it elsewhere, or somebody removes
-//! it. It is a small object outside of the version,
+//! the other things: somebody reads the version to copy it elsewhere, somebody removes it, or
+//! whoever brings it is still at work, however old the claim is. It is a small object outside of the version,
 //! `.mcdeploy/leases/MODEL/VERSION/PURPOSE-ID-N.json`, that is good for the seconds that it
 //! names since it was written, by the store's clock. No object is ever overwritten: a lease is
 //! renewed by a next one, and only then the one before goes.
 //!
-//! **Invariant:** whoever copies and whoever removes first writes its own note (lease or
+//! **Invariant:** whoever copies or brings and whoever removes (a version, or by a sweep only
+//! its claim) first writes its own note (lease or
 //! claim) and then looks for the other's. A listing shows what was written before it, so at
 //! least one of two sees the other, and gives way.
 
 use std::{
     convert::Infallible,
     hash::{BuildHasher as _, RandomState},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -34,7 +35,7 @@ use crate::{
 /// How long a lease is good: so long does a killed holder stand in the way.
 pub(crate) const TERM: Duration = Duration::from_mins(15);
 /// A holder renews three times in a term.
-const RENEW: Duration = Duration::from_mins(5);
+pub(crate) const RENEW: Duration = Duration::from_mins(5);
 /// How long giving one back may take: it ends by itself.
 const RELEASE: Duration = Duration::from_secs(10);
 
@@ -44,8 +45,10 @@ const RELEASE: Duration = Duration::from_secs(10);
 pub(crate) enum Purpose {
     /// The version is read, to be copied elsewhere.
     Copy,
-    /// The version is removed.
+    /// The version is removed, or the claim of one that never came.
     Removal,
+    /// The version is brought here: the claim is in use.
+    Push,
 }
 
 impl Purpose {
@@ -55,6 +58,7 @@ impl Purpose {
         match file.split('-').next() {
             Some("copy") => Some(Self::Copy),
             Some("removal") => Some(Self::Removal),
+            Some("push") => Some(Self::Push),
             Some(_) | None => None,
         }
     }
@@ -63,6 +67,7 @@ impl Purpose {
         match self {
             Self::Copy => "copy",
             Self::Removal => "removal",
+            Self::Push => "push",
         }
     }
 }
@@ -90,6 +95,12 @@ pub struct HeldLease {
 /// A lease of ours.
 pub(crate) struct Lease<'a> {
     store: &'a dyn Store,
+    written: Arc<Written>,
+}
+
+/// What was written of a lease, whatever store it is in.
+#[derive(Debug)]
+pub(crate) struct Written {
     /// Key without the running number.
     stem: String,
     note: Bytes,
@@ -112,31 +123,46 @@ impl<'a> Lease<'a> {
         };
         // A hasher with random keys makes an id that no other holder has.
         let id = RandomState::new().hash_one(0);
-        let lease = Self {
-            store,
+        let written = Written {
             stem: format!("{}{}-{id:016x}-", prefix(name), purpose.as_str()),
             note: Bytes::from(serde_json::to_vec(&note).unwrap_or_default()),
             renewed: Mutex::new(Instant::now()),
         };
+        let lease = Self::of(store, Arc::new(written));
         lease.write(0, cancel).await?;
         Ok(lease)
     }
 
+    /// One that was written to this store.
+    pub(crate) fn of(store: &'a dyn Store, written: Arc<Written>) -> Self {
+        Self { store, written }
+    }
+
+    /// What is kept of it to go on with it.
+    pub(crate) fn written(&self) -> Arc<Written> {
+        Arc::clone(&self.written)
+    }
+
+    fn renewed(&self) -> MutexGuard<'_, Instant> {
+        // Nothing panics while it is held.
+        let renewed = self.written.renewed.lock();
+        renewed.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether a listed lease is this one.
     pub(crate) fn is_mine(&self, seen: &Seen) -> bool {
-        seen.object.key.starts_with(&self.stem)
+        seen.object.key.starts_with(&self.written.stem)
     }
 
     /// Whether others must still believe it. A process that was stopped for long learns here
     /// that it may not go on.
     pub(crate) fn is_good(&self) -> bool {
-        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        renewed.elapsed() < TERM.saturating_sub(RENEW)
+        self.renewed().elapsed() < TERM.saturating_sub(RENEW)
     }
 
     async fn write(&self, n: u32, cancel: &CancellationToken) -> Result<(), StoreError> {
         let began = Instant::now();
-        let key = format!("{}{n}.json", self.stem);
+        let key = format!("{}{n}.json", self.written.stem);
         let key = ObjectKey::new(key).map_err(|error| StoreError {
             store: self.store.name().to_owned(),
             location: self.store.location().into(),
@@ -144,7 +170,7 @@ impl<'a> Lease<'a> {
             key: None,
             cause: Cause::InvalidKey(error),
         })?;
-        match create_bytes(self.store, &key, &self.note, cancel).await {
+        match create_bytes(self.store, &key, &self.written.note, cancel).await {
             Ok(_) => {}
             Err(CreateError::Store(error)) => return Err(error),
             Err(CreateError::Taken { .. }) => {
@@ -157,7 +183,7 @@ impl<'a> Lease<'a> {
                 });
             }
         }
-        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = began;
+        *self.renewed() = began;
         Ok(())
     }
 
@@ -181,11 +207,16 @@ impl<'a> Lease<'a> {
         loop {
             tokio::time::sleep(RENEW).await;
             n += 1;
-            // The next one first: there is no moment without one.
-            match self.write(n, cancel).await {
-                Ok(()) => self.delete_all_but(Some(n), cancel).await,
-                Err(error) => tracing::warn!("a lease is not renewed: {error}"),
-            }
+            self.renew(n, cancel).await;
+        }
+    }
+
+    /// Renews the lease for the `n`-th time. Never fails: what is not renewed ends by itself.
+    pub(crate) async fn renew(&self, n: u32, cancel: &CancellationToken) {
+        // The next one first: there is no moment without one.
+        match self.write(n, cancel).await {
+            Ok(()) => self.delete_all_but(Some(n), cancel).await,
+            Err(error) => tracing::warn!("a lease is not renewed: {error}"),
         }
     }
 
@@ -200,9 +231,9 @@ impl<'a> Lease<'a> {
     }
 
     async fn delete_all_but(&self, kept: Option<u32>, cancel: &CancellationToken) {
-        let kept = kept.map(|n| format!("{}{n}.json", self.stem));
+        let kept = kept.map(|n| format!("{}{n}.json", self.written.stem));
         let outcome = async {
-            for listed in self.store.list(&self.stem, cancel).await? {
+            for listed in self.store.list(&self.written.stem, cancel).await? {
                 if Some(&listed.key) != kept.as_ref()
                     && let Ok(object) = listed.object()
                 {
@@ -224,6 +255,24 @@ pub(crate) struct Seen {
     pub(crate) purpose: Purpose,
     holder: String,
     term_s: i64,
+}
+
+#[cfg(test)]
+impl Seen {
+    pub(crate) fn for_tests(purpose: Purpose, modified_s: i64, term_s: i64) -> Self {
+        Self {
+            object: ListedObject {
+                key: format!(".mcdeploy/leases/m/v1/{}-0-0.json", purpose.as_str()),
+                size_bytes: 1,
+                pin: String::new(),
+                checksums: crate::StoredChecksums::default(),
+                modified_s: Some(modified_s),
+            },
+            purpose,
+            holder: "a test".to_owned(),
+            term_s,
+        }
+    }
 }
 
 impl Seen {
@@ -297,7 +346,7 @@ pub(crate) async fn removal_of(
 ) -> Result<Option<HeldLease>, StoreError> {
     let mut seen = vec![];
     for object in store.list(&prefix(name), cancel).await? {
-        // Those of copies, such as the caller's own, are not read.
+        // Others, such as the caller's own, are not read.
         if Purpose::of(&object.key) == Some(Purpose::Removal) {
             seen.extend(Seen::of(store, &object, cancel).await?);
         }

@@ -43,6 +43,7 @@ mod lease;
 mod limiter;
 mod local;
 mod manifest;
+mod named;
 mod open;
 mod progress;
 mod publish;
@@ -65,7 +66,7 @@ pub use catalog::{StoredState, StoredVersion, await_manifest, find_manifest, lis
 pub use check::check_store;
 pub use checksums::{Checksums, Crc32c, Crc64Nvme, Hasher, StoredChecksums};
 pub use cp::{CopiedObject, CopyError, CopyOutcome, CopyRequest, copy_objects};
-pub use directory::open_directory;
+pub use directory::{open_directory, open_directory_below};
 pub use engine::{TargetOutcome, TransferOptions};
 pub use error::{Cause, StoreError};
 pub use fetch::{FetchError, Fetched, fetch_version, read_version};
@@ -74,13 +75,13 @@ pub use lease::HeldLease;
 pub use manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError, ManifestFile};
 pub use open::open;
 pub use progress::{OnProgress, Progress, Speed, Speedometer, Step};
-pub use publish::PublishError;
+pub use publish::{ForeignObject, PublishError};
 pub use push::{PushError, Pushed, manifest_of, push_version};
 pub use remove::{Removal, RemoveRequest, Spared, remove_version};
 pub use repair::{RepairError, Repaired, quarantine_key, repair_replica};
 pub use scrub::{Finding, Rot, ScrubReport, scrub_replica};
 pub use store::{
-    HeldPart, Leftover, ListedObject, ObjectInfo, Receipts, Resume, Store, Upload, part_bytes,
+    HeldPart, Leftover, ListedObject, Mark, ObjectInfo, Receipts, Resume, Store, Upload, part_bytes,
 };
 pub use survey::{SurveyedVersion, survey_versions};
 pub use sweep::{Swept, sweep};

@@ -99,6 +99,10 @@ pub(crate) fn hash_file(
 
 fn walk(root: &Path) -> Result<Vec<Found>, PushError> {
     let mut found = vec![];
+    let inside = std::fs::canonicalize(root).map_err(|source| PushError::Read {
+        path: root.to_owned(),
+        source,
+    })?;
     let mut pending = vec![(root.to_owned(), String::new(), 0)];
     while let Some((dir, prefix, depth)) = pending.pop() {
         let read = |source| PushError::Read {
@@ -117,7 +121,11 @@ fn walk(root: &Path) -> Result<Vec<Found>, PushError> {
                 .into_string()
                 .map_err(|_| unsupported("its name is not UTF-8".to_owned()))?;
             let is_link = entry.file_type().map_err(read)?.is_symlink();
-            // A link to a file is that file; caches of other tools consist of them.
+            // A link to a file is that file, but only to one of the directory: a repository
+            // that somebody else wrote may have one to a key of this user.
+            if is_link {
+                stays_inside(&path, &inside, &unsupported)?;
+            }
             let metadata = std::fs::metadata(&path).map_err(|source| PushError::Read {
                 path: path.clone(),
                 source,
@@ -142,6 +150,26 @@ fn walk(root: &Path) -> Result<Vec<Found>, PushError> {
     }
     found.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(found)
+}
+
+/// An error when a link leads out of the directory.
+fn stays_inside(
+    link: &Path,
+    inside: &Path,
+    unsupported: &impl Fn(String) -> PushError,
+) -> Result<(), PushError> {
+    let target = std::fs::canonicalize(link).map_err(|source| PushError::Read {
+        path: link.to_owned(),
+        source,
+    })?;
+    if target.starts_with(inside) {
+        return Ok(());
+    }
+    Err(unsupported(format!(
+        "it is a link to {}, outside of {}: put a copy there instead",
+        target.display(),
+        inside.display()
+    )))
 }
 
 enum Kind {

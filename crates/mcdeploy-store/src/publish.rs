@@ -4,18 +4,31 @@
 //! holds one digest for ever. The claim, a small object that is made create-only before
 //! the first file and deleted after the manifest, lets one of several writers win before
 //! any of them has written a file. It also says what is coming ([`announced`]), and stops
-//! whoever would remove the version (`lease`).
+//! whoever would remove the version (`lease`). Whoever works with a claim for longer, or goes
+//! on with an old one, holds a lease beside it, so that no sweep takes the claim away.
 
+use std::{
+    convert::Infallible,
+    fmt,
+    hash::{BuildHasher as _, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use bytes::Bytes;
 use mcdeploy_api::{ErrorClass, Sha256Digest, names::MANIFEST_FILE};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cause, KeyError, Manifest, ManifestError, ObjectInfo, ObjectKey, Store, StoreError,
-    VersionName,
+    Cause, KeyError, ListedObject, Manifest, ManifestError, ObjectInfo, ObjectKey, Store,
+    StoreError, VersionName,
     create::{CreateError, Created, create_bytes},
-    lease,
+    lease::{self, Lease, Purpose, RENEW, Written},
     manifest::{CLAIM_FILE, MAX_MANIFEST_BYTES, own_key},
     verify::invalid,
 };
@@ -39,6 +52,19 @@ pub enum PublishError {
         offered: Sha256Digest,
         /// Key of the claim, when the existing one is not published yet.
         unfinished: Option<Box<ObjectKey>>,
+    },
+    /// Objects that mcdeploy did not write are where the version goes.
+    #[error(
+        "{name} in store {store:?}: somebody else wrote {}; nothing of that was changed: move or delete it, or take another version",
+        told(objects)
+    )]
+    Foreign {
+        /// Model and version.
+        name: Box<VersionName>,
+        /// Store that has them.
+        store: Box<str>,
+        /// Sorted by key, not empty.
+        objects: Vec<ForeignObject>,
     },
     /// The source's bytes are not those of the manifest.
     #[error("{file}: expected {expected}, actual {actual} in store {store:?}, the source")]
@@ -104,6 +130,65 @@ pub enum PublishError {
     Store(#[from] StoreError),
 }
 
+/// An object that somebody else wrote where a version goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignObject {
+    /// Key as the store has it.
+    pub key: String,
+    /// Length in bytes; none when it went before it was looked at.
+    pub size_bytes: Option<u64>,
+    /// Last change, in seconds since 1970 by the store's clock; none when unknown.
+    pub modified_s: Option<i64>,
+}
+
+impl ForeignObject {
+    pub(crate) fn of(listed: &ListedObject) -> Self {
+        Self {
+            key: listed.key.clone(),
+            size_bytes: Some(listed.size_bytes),
+            modified_s: listed.modified_s,
+        }
+    }
+
+    pub(crate) fn unseen(key: &ObjectKey) -> Self {
+        Self {
+            key: key.to_string(),
+            size_bytes: None,
+            modified_s: None,
+        }
+    }
+}
+
+impl fmt::Display for ForeignObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            key,
+            size_bytes,
+            modified_s,
+        } = self;
+        let size = size_bytes.map_or_else(|| "size unknown".to_owned(), |n| format!("{n} bytes"));
+        let at = modified_s.and_then(|s| DateTime::from_secs(s).fmt(DateTimeFormat::DateTime).ok());
+        let at = at.unwrap_or_else(|| "at a time unknown".to_owned());
+        write!(f, "{key:?} ({size}, written {at})")
+    }
+}
+
+/// Objects that are named in an error; of the others their number is told.
+const MOST_NAMED: usize = 5;
+
+fn told(objects: &[ForeignObject]) -> String {
+    let named: Vec<_> = objects
+        .iter()
+        .take(MOST_NAMED)
+        .map(ToString::to_string)
+        .collect();
+    let named = named.join(", ");
+    match objects.len().saturating_sub(MOST_NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
 fn unfinished_note(claim: Option<&ObjectKey>) -> String {
     claim.map_or_else(String::new, |key| {
         format!(
@@ -116,7 +201,7 @@ impl PublishError {
     /// What a caller may do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Conflict { .. } => ErrorClass::Precondition,
+            Self::Conflict { .. } | Self::Foreign { .. } => ErrorClass::Precondition,
             Self::SourceMismatch { .. }
             | Self::TargetMismatch { .. }
             | Self::Manifest { .. }
@@ -124,6 +209,24 @@ impl PublishError {
             Self::LeftBehind { .. } | Self::BeingRemoved { .. } => ErrorClass::Transient,
             Self::Store(error) => error.class(),
         }
+    }
+
+    pub(crate) fn foreign(
+        name: &VersionName,
+        store: &dyn Store,
+        objects: Vec<ForeignObject>,
+    ) -> Self {
+        Self::Foreign {
+            name: Box::new(name.clone()),
+            store: store.name().into(),
+            objects,
+        }
+    }
+
+    /// Whether the store has something else where the version goes: what is brought has to
+    /// change, or somebody has to decide.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Conflict { .. } | Self::Foreign { .. })
     }
 
     /// Whether bytes differ from what they should be.
@@ -160,6 +263,22 @@ struct Claim {
     /// Absent in claims of earlier versions of mcdeploy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     manifest: Option<Manifest>,
+    /// Who claimed it: an id that no other writer has. Whoever says it also says, by a lease,
+    /// that it is still at work. Absent in claims of earlier versions of mcdeploy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    holder: Option<String>,
+}
+
+/// Whether the claim at this key is of a writer that holds a lease while it works. One that
+/// is gone or cannot be read is not.
+pub(crate) async fn has_holder(
+    store: &dyn Store,
+    key: &ObjectKey,
+    cancel: &CancellationToken,
+) -> Result<bool, StoreError> {
+    let claim = read_small(store, key, cancel).await?;
+    let claim = claim.and_then(|(_, bytes)| serde_json::from_slice::<Claim>(&bytes).ok());
+    Ok(claim.is_some_and(|claim| claim.holder.is_some()))
 }
 
 /// The manifest of a version that is on its way into a store; none when nobody claimed it,
@@ -203,6 +322,10 @@ pub(crate) struct Publication<'a> {
     offered: Sha256Digest,
     manifest_key: ObjectKey,
     claim_key: ObjectKey,
+    holder: String,
+    is_claimed: AtomicBool,
+    /// Says that the claim is in use: at once for one from before, else after a while.
+    lease: OnceCell<Arc<Written>>,
 }
 
 impl<'a> Publication<'a> {
@@ -218,6 +341,10 @@ impl<'a> Publication<'a> {
             offered: manifest.digest(),
             manifest_key: own_key(name, MANIFEST_FILE)?,
             claim_key: own_key(name, CLAIM_FILE)?,
+            // A hasher with random keys makes an id that no other holder has.
+            holder: format!("{:016x}", RandomState::new().hash_one(0)),
+            is_claimed: AtomicBool::new(false),
+            lease: OnceCell::new(),
         })
     }
 
@@ -263,12 +390,16 @@ impl<'a> Publication<'a> {
         let claim = Claim {
             manifest_digest: self.offered,
             manifest: Some(self.manifest.clone()),
+            holder: Some(self.holder.clone()),
         };
         let bytes = Bytes::from(serde_json::to_vec(&claim).unwrap_or_default());
         let claimed = loop {
             match create_bytes(self.to, &self.claim_key, &bytes, cancel).await {
                 Ok(Created::New) => break Claimed::New,
-                Ok(Created::AlreadyThere) => break Claimed::Before,
+                Ok(Created::AlreadyThere) if self.take_over(cancel).await? => {
+                    break Claimed::Before;
+                }
+                Ok(Created::AlreadyThere) => continue,
                 Err(CreateError::Taken { .. }) => {}
                 Err(CreateError::Store(error)) => return Err(error.into()),
             }
@@ -279,7 +410,10 @@ impl<'a> Publication<'a> {
             let other = serde_json::from_slice::<Claim>(&other)
                 .map_or_else(|_| Sha256Digest::of(&other), |c| c.manifest_digest);
             if other == self.offered {
-                break Claimed::Before; // Somebody claimed it for the same bytes just now.
+                if self.take_over(cancel).await? {
+                    break Claimed::Before; // Somebody claimed it for the same bytes.
+                }
+                continue;
             }
             return Err(self.conflict(other, Some(self.claim_key.clone())));
         };
@@ -291,9 +425,60 @@ impl<'a> Publication<'a> {
         if outcome? {
             return Ok(Claimed::Finished);
         }
+        self.is_claimed.store(true, Ordering::Relaxed);
         // The claim stays: it tells the next removal to wait, and the next run goes on with it.
         still_wanted(self.to, self.name, cancel).await?;
         Ok(claimed)
+    }
+
+    /// Says that a claim from before is in use again. False: it went meanwhile. A sweep
+    /// first says that it removes, then looks for this lease: one of both sees the other.
+    async fn take_over(&self, cancel: &CancellationToken) -> Result<bool, PublishError> {
+        self.hold(cancel).await?;
+        still_wanted(self.to, self.name, cancel).await?;
+        match self.to.head(&self.claim_key, cancel).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.class() == ErrorClass::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn hold(&self, cancel: &CancellationToken) -> Result<(), StoreError> {
+        let take = || async {
+            let lease = Lease::take(self.to, self.name, Purpose::Push, &self.holder, cancel);
+            Ok(lease.await?.written())
+        };
+        self.lease.get_or_try_init(take).await.map(drop)
+    }
+
+    fn lease(&self) -> Option<Lease<'a>> {
+        let written = self.lease.get()?;
+        Some(Lease::of(self.to, Arc::clone(written)))
+    }
+
+    /// Renews the claim by a lease beside it, for ever. One that was made just now counts
+    /// for a lease's term by itself, so that a short push writes none.
+    pub(crate) async fn keep(&self, cancel: &CancellationToken) -> Infallible {
+        let mut n = 0;
+        loop {
+            tokio::time::sleep(RENEW).await;
+            n += 1;
+            if !self.is_claimed.load(Ordering::Relaxed) {
+                continue;
+            }
+            if let Some(lease) = self.lease() {
+                lease.renew(n, cancel).await;
+            } else if let Err(error) = self.hold(cancel).await {
+                tracing::warn!("a claim is not renewed: {error}");
+            }
+        }
+    }
+
+    /// Gives back what says that the claim is in use.
+    pub(crate) async fn let_go(&self) {
+        if let Some(lease) = self.lease() {
+            lease.release().await;
+        }
     }
 
     /// Writes the manifest: from now on the version is there.
@@ -317,7 +502,7 @@ impl<'a> Publication<'a> {
     }
 
     /// Deletes the claim. One that stays does no harm: whoever sees it sees the manifest.
-    async fn release(&self, cancel: &CancellationToken) {
+    pub(crate) async fn release(&self, cancel: &CancellationToken) {
         let outcome = async {
             let claim = self.to.head(&self.claim_key, cancel).await?;
             self.to.delete(&claim, cancel).await
@@ -373,5 +558,75 @@ pub(crate) async fn read_small(
             Err(error) if seen < REPLACEMENTS && matches!(error.cause, Cause::Changed) => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Checksums, ManifestFile, open_directory, sweep::sweep};
+
+    fn manifest() -> Manifest {
+        let sums = Checksums::of(b"weights");
+        let file = ManifestFile {
+            path: ObjectKey::new("model.bin").unwrap(),
+            size_bytes: sums.size_bytes,
+            sha256: Sha256Digest::of(b"weights"),
+            crc64nvme: sums.crc64nvme,
+            crc32c: sums.crc32c,
+        };
+        Manifest::new("m", "v1", vec![file]).unwrap()
+    }
+
+    #[test]
+    fn claims_of_earlier_versions_can_be_read_and_have_no_holder() {
+        let digest = manifest().digest();
+        let old = format!(r#"{{"manifestDigest":"{digest}"}}"#);
+        let claim: Claim = serde_json::from_str(&old).unwrap();
+        assert_eq!(claim.manifest_digest, digest);
+        assert!(claim.manifest.is_none() && claim.holder.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_is_renewed_as_long_as_somebody_works_with_it() {
+        let root = tempfile::tempdir().unwrap();
+        let store = open_directory(root.path()).unwrap();
+        let (store, cancel) = (store.as_ref(), CancellationToken::new());
+        let (name, manifest) = (VersionName::new("m", "v1").unwrap(), manifest());
+        let publication = Publication::new(store, &name, &manifest).unwrap();
+        assert_eq!(publication.claim(&cancel).await.unwrap(), Claimed::New);
+        assert!(lease::look(store, &name, &cancel).await.unwrap().is_empty());
+        let beside = async {
+            for _ in 0..3 {
+                tokio::time::sleep(RENEW + Duration::from_secs(1)).await;
+                let seen = lease::look(store, &name, &cancel).await.unwrap();
+                assert_eq!(seen.len(), 1);
+                assert_eq!(seen[0].purpose, Purpose::Push);
+            }
+        };
+        tokio::select! {
+            () = beside => {}
+            never = publication.keep(&cancel) => match never {},
+        }
+        publication.let_go().await;
+        assert!(lease::look(store, &name, &cancel).await.unwrap().is_empty());
+        // By the store's clock the claim is young.
+        let swept = sweep(store, Duration::ZERO, false, &cancel).await.unwrap();
+        assert!(swept.claims.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_went_while_it_was_taken_over_is_made_again() {
+        let root = tempfile::tempdir().unwrap();
+        let store = open_directory(root.path()).unwrap();
+        let (store, cancel) = (store.as_ref(), CancellationToken::new());
+        let (name, manifest) = (VersionName::new("m", "v1").unwrap(), manifest());
+        let publication = Publication::new(store, &name, &manifest).unwrap();
+        assert!(!publication.take_over(&cancel).await.unwrap());
+        assert_eq!(publication.claim(&cancel).await.unwrap(), Claimed::New);
+        let other = Publication::new(store, &name, &manifest).unwrap();
+        assert_eq!(other.claim(&cancel).await.unwrap(), Claimed::Before);
     }
 }

@@ -9,7 +9,8 @@ use mcdeploy_api::{ErrorClass, Sha256Digest};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    KeyError, Manifest, ManifestError, OnProgress, PublishError, Store, StoreError, VersionName,
+    KeyError, Manifest, ManifestError, ObjectKey, OnProgress, PublishError, Store, StoreError,
+    VersionName,
     directory::open_directory,
     engine::{Job, TransferOptions},
     local,
@@ -27,6 +28,9 @@ pub struct Pushed {
     pub files: usize,
     /// Whether the store lacked anything; false when the version was there already.
     pub is_new: bool,
+    /// Files that somebody else had written to the store with the same bytes, and that are
+    /// part of the version now. Sorted by path.
+    pub adopted: Vec<ObjectKey>,
 }
 
 /// Why a directory could not be pushed.
@@ -93,7 +97,7 @@ impl PushError {
 ///
 /// # Errors
 /// [`PublishError::Conflict`] (class `Precondition`) with both digests when the version
-/// has other bytes.
+/// has other bytes; [`PublishError::Foreign`] when somebody else wrote where it goes.
 pub async fn push_version(
     store: &dyn Store,
     dir: &Path,
@@ -116,12 +120,17 @@ pub async fn push_version(
         on_progress,
         cancel,
     };
-    let is_new = job.replicate_to_one(store).await?;
+    let outcome = job.replicate(&[store]).await?.pop();
+    let (is_new, adopted) = match outcome {
+        Some(target) => (target.outcome?, target.adopted),
+        None => (false, vec![]),
+    };
     Ok(Pushed {
         manifest_digest: manifest.digest(),
         size_bytes: manifest.size_bytes(),
         files: manifest.files.len(),
         is_new,
+        adopted,
     })
 }
 

@@ -51,6 +51,11 @@ impl Receipt {
         }
     }
 
+    /// Files that were proved, sorted.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.pins.keys()
+    }
+
     /// The pin that a file had.
     pub(crate) fn pin(&self, file: &ObjectKey) -> Option<&str> {
         self.pins.get(file).map(String::as_str)

@@ -164,6 +164,10 @@ fn at_work(
         let holder = held.holder;
         return Some(Spared::Copied { holder });
     }
+    let mut pushes = leases.iter().filter(|seen| seen.purpose == Purpose::Push);
+    if pushes.any(|seen| seen.held_at(now_s.unwrap_or(i64::MIN)).is_some()) {
+        return Some(Spared::Claimed);
+    }
     let claim = format!("{}{CLAIM_FILE}", name.prefix());
     let claim = listed.iter().find(|object| object.key == claim)?;
     let age = now_s.zip(claim.modified_s).map(|(now, at)| now - at);

@@ -3,7 +3,7 @@
 //! Every object gets a full-object CRC-64/NVME that the store itself checks: on a single
 //! put by header, on a multipart upload over parts and whole.
 //!
-//! `upload` is the writing half.
+//! `upload` is the writing half, `delete` what goes.
 
 use std::{ops::Range, pin::Pin, sync::Arc};
 
@@ -29,10 +29,13 @@ use crate::{
     Resume, Store, StoreError, StoredChecksums, Upload,
     open::{Auth, secret_value},
     request::{CONNECT_DEADLINE, Request, Requester, body_of, cause_of_status},
-    store::{is_taken, is_unchanged},
+    store::is_taken,
 };
 
+mod delete;
 mod upload;
+
+use delete::Answer;
 
 /// Largest object that one request copies, in bytes.
 /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html> (2026-11-23).
@@ -150,6 +153,24 @@ impl S3 {
             },
             _ => self.requester.no_answer(error),
         }
+    }
+
+    async fn head_output(
+        &self,
+        key: &ObjectKey,
+        cancel: &CancellationToken,
+    ) -> Result<HeadObjectOutput, StoreError> {
+        let attempt = || async {
+            let head = self
+                .client
+                .head_object()
+                .bucket(&self.bucket)
+                .key(key.as_str())
+                .checksum_mode(ChecksumMode::Enabled);
+            head.send().await.map_err(|error| self.cause(&error))
+        };
+        let request = Request::new("head", key.as_str());
+        self.requester.send(request, cancel, attempt).await
     }
 
     async fn read_range(&self, object: &ObjectInfo, range: Range<u64>) -> Result<Bytes, Cause> {
@@ -337,26 +358,14 @@ impl Store for S3 {
         key: &ObjectKey,
         cancel: &CancellationToken,
     ) -> Result<ObjectInfo, StoreError> {
-        self.requester
-            .send(Request::new("head", key.as_str()), cancel, || async {
-                let head = self
-                    .client
-                    .head_object()
-                    .bucket(&self.bucket)
-                    .key(key.as_str())
-                    .checksum_mode(ChecksumMode::Enabled)
-                    .send()
-                    .await
-                    .map_err(|error| self.cause(&error))?;
-                let length = head.content_length().unwrap_or_default();
-                Ok(ObjectInfo {
-                    key: key.clone(),
-                    size_bytes: u64::try_from(length).unwrap_or_default(),
-                    pin: pin(head.e_tag()),
-                    checksums: full_object_checksums(&head),
-                })
-            })
-            .await
+        let head = self.head_output(key, cancel).await?;
+        let length = head.content_length().unwrap_or_default();
+        Ok(ObjectInfo {
+            key: key.clone(),
+            size_bytes: u64::try_from(length).unwrap_or_default(),
+            pin: pin(head.e_tag()),
+            checksums: full_object_checksums(&head),
+        })
     }
 
     async fn stored_checksums(
@@ -440,6 +449,14 @@ impl Store for S3 {
         upload::unfinished(self, "", cancel).await
     }
 
+    async fn last_activity(
+        &self,
+        leftover: &Leftover,
+        cancel: &CancellationToken,
+    ) -> Result<Option<i64>, StoreError> {
+        upload::last_activity(self, leftover, cancel).await
+    }
+
     async fn discard(
         &self,
         leftover: &Leftover,
@@ -457,25 +474,24 @@ impl Store for S3 {
         object: &ObjectInfo,
         cancel: &CancellationToken,
     ) -> Result<(), StoreError> {
-        if !is_unchanged(self, object, cancel).await? {
-            return Ok(());
+        let now = match self.head_output(&object.key, cancel).await {
+            Ok(now) => now,
+            Err(error) if error.class() == ErrorClass::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if pin(now.e_tag()) != object.pin {
+            let key = Some(object.key.as_str());
+            return Err(self.requester.error("delete", key, Cause::Changed));
         }
-        self.requester
-            .send(
-                Request::new("delete", object.key.as_str()),
-                cancel,
-                || async {
-                    self.client
-                        .delete_object()
-                        .bucket(&self.bucket)
-                        .key(object.key.as_str())
-                        .send()
-                        .await
-                        .map_err(|error| self.cause(&error))?;
-                    Ok(())
-                },
-            )
-            .await
+        let request = Request::new("delete", object.key.as_str());
+        for only in delete::conditions(now.version_id(), &object.pin) {
+            let attempt = || delete::send(self, &object.key, &only);
+            match self.requester.send(request, cancel, attempt).await? {
+                Answer::Gone => return Ok(()),
+                Answer::Refused => {}
+            }
+        }
+        Ok(())
     }
 }
 

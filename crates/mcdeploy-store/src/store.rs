@@ -131,11 +131,26 @@ pub trait Store: fmt::Debug + Send + Sync {
         cancel: &CancellationToken,
     ) -> Result<(), StoreError>;
 
-    /// What uploads left behind and no listing shows, in no order.
+    /// What uploads left behind and no listing shows, in no order; also those that are
+    /// still under way, and those of others.
     ///
     /// # Errors
     /// Any class but `NotFound` and `Precondition`.
     async fn leftovers(&self, cancel: &CancellationToken) -> Result<Vec<Leftover>, StoreError>;
+
+    /// When an upload got something last, in seconds since 1970 by the store's clock; none
+    /// when that is not known, or the upload is gone. In the far future: it is under way.
+    ///
+    /// # Errors
+    /// Any class but `NotFound` and `Precondition`.
+    async fn last_activity(
+        &self,
+        leftover: &Leftover,
+        cancel: &CancellationToken,
+    ) -> Result<Option<i64>, StoreError> {
+        let _ = cancel;
+        Ok(leftover.began_s)
+    }
 
     /// Frees one of [`Store::leftovers`]; gone already is fine.
     ///
@@ -237,6 +252,19 @@ pub struct Leftover {
     pub id: String,
     /// When it began, in seconds since 1970 by the store's clock; none when unknown.
     pub began_s: Option<i64>,
+    /// Whose it can be.
+    pub mark: Mark,
+}
+
+/// Whose an upload can be, by what the store shows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It carries a name that only mcdeploy gives.
+    Ours,
+    /// It looks like those of mcdeploy. Others may look the same.
+    Possible,
+    /// mcdeploy begins none like it.
+    Foreign,
 }
 
 /// One entry of a listing.
@@ -356,6 +384,12 @@ impl<E: Clone> Tally<E> {
             .iter()
             .map(|(index, (part, _))| (*index, *part))
             .collect()
+    }
+
+    /// What the store calls the parts, in order.
+    pub(crate) fn names(&self) -> Vec<E> {
+        let parts = self.parts();
+        parts.values().map(|(_, name)| name.clone()).collect()
     }
 
     /// The parts in order, when together they are the content.

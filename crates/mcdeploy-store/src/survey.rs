@@ -67,6 +67,10 @@ pub async fn survey_versions(
             age: dates.youngest.since(now_s),
             claim_age: match dates.claim {
                 Written::Nothing => None,
+                // Somebody works with it, however old it is.
+                _ if of(Purpose::Push).any(|lease| lease.held_at(now_s).is_some()) => {
+                    Some(Duration::ZERO)
+                }
                 claim => Some(claim.since(now_s).unwrap_or(Duration::ZERO)),
             },
             copies: of(Purpose::Copy)

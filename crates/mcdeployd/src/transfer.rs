@@ -60,6 +60,7 @@ pub(crate) async fn run(args: Args, cancel: CancellationToken) -> anyhow::Result
         let store = target.store;
         match target.outcome {
             Ok(is_new) => tracing::info!(
+                adopted_files = target.adopted.len(),
                 artifact.model = model,
                 artifact.version = version,
                 store.name = store,

@@ -9,8 +9,8 @@ use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions, TryLockError},
     io::{self, Write as _},
-    os::unix::fs::FileExt as _,
-    path::PathBuf,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -28,6 +28,9 @@ use crate::{
     request::{Request, Requester},
     store::{Tally, is_pointless, part_bytes},
 };
+
+/// What the name of a note has after that of the file whose parts it tells of.
+const NOTE_SUFFIX: &str = ".parts";
 
 pub(super) async fn begin(
     store: &Directory,
@@ -114,7 +117,7 @@ impl Partial {
         let mut note = None;
         if has_parts {
             let mut path = path.clone().into_os_string();
-            path.push(".parts");
+            path.push(NOTE_SUFFIX);
             let path = PathBuf::from(path);
             let file = OpenOptions::new()
                 .read(true)
@@ -199,6 +202,51 @@ impl Drop for Partial {
         if self.is_fleeting {
             self.remove();
         }
+    }
+}
+
+/// The file that is locked as long as this one, itself or the note of its parts, is used.
+fn locked_file(path: &Path) -> io::Result<Option<File>> {
+    let name = path.to_string_lossy();
+    let data = name.strip_suffix(NOTE_SUFFIX).unwrap_or(&name);
+    match File::open(data) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// When a partial file got something last, in seconds since 1970; the far future while
+/// somebody writes it, none when it is gone.
+pub(super) fn last_activity(path: &Path) -> io::Result<Option<i64>> {
+    if let Some(file) = locked_file(path)? {
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(Some(i64::MAX)),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.mtime())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a partial file that nobody writes; gone already is fine.
+pub(super) fn discard(path: &Path) -> io::Result<()> {
+    // Held until the file is gone, so that nobody begins to write it meanwhile.
+    let lock = locked_file(path)?;
+    if let Some(file) = &lock {
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use mcdeploy_api::ErrorClass;
 use tokio_util::sync::CancellationToken;
 
-use super::{Job, State, Target, by_key, delta::Delta, hold::Look};
+use super::{Job, State, Target, by_key, delta::Delta, existing, hold::Look};
 use crate::{
     Cause, Checksums, ListedObject, ManifestFile, ObjectInfo, ObjectKey, PublishError, Receipts,
     Resume, StoreError, Upload,
@@ -73,6 +73,32 @@ impl Drop for Busy<'_> {
     }
 }
 
+/// Looks at what is in the target already, and takes what is equal. A claim that was made
+/// just now goes again when something is in the way: nothing was written below it.
+async fn adopt(
+    job: &Job<'_>,
+    target: &Target<'_>,
+    listed: &[ListedObject],
+    claimed: Claimed,
+    stop: &CancellationToken,
+) -> Result<Receipt, PublishError> {
+    let looked = existing::look(job, target.store(), listed, claimed, stop).await;
+    match &looked {
+        Ok(equal) if claimed == Claimed::New => {
+            let mut adopted = target
+                .adopted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *adopted = equal.paths().cloned().collect();
+        }
+        Err(PublishError::Foreign { .. }) if claimed == Claimed::New => {
+            target.publication.release(stop).await;
+        }
+        Ok(_) | Err(_) => {}
+    }
+    looked
+}
+
 impl<'a> Run<'a> {
     /// Claims the version in the target and looks at what is there.
     pub(super) async fn begin(
@@ -83,19 +109,18 @@ impl<'a> Run<'a> {
     ) -> Result<Self, PublishError> {
         let publication = &target.publication;
         let mut is_published = publication.published(&stop).await?;
-        let mut is_first = false;
+        let mut claimed = Claimed::Finished;
         if !is_published {
-            match publication.claim(&stop).await? {
-                Claimed::New => is_first = round == 0,
-                Claimed::Before => {}
-                Claimed::Finished => is_published = true,
-            }
+            claimed = publication.claim(&stop).await?;
+            is_published = claimed == Claimed::Finished;
         }
+        let is_first = round == 0 && claimed == Claimed::New;
         let store = target.store();
         let listed = store.list(&job.name.prefix(), &stop).await?;
         let digest = job.manifest.digest();
         let (mut before, mut delta) = (Receipt::new(digest), Delta::default());
         if !is_published {
+            before = adopt(job, target, &listed, claimed, &stop).await?;
             delta = Delta::find(store, job.name, job.manifest, &stop).await;
         } else if store.receipts() == Receipts::Proof {
             before = receipt::read(store, job.name, &digest, &stop).await;
@@ -245,12 +270,19 @@ impl<'a> Run<'a> {
             }
         }
         let object = store.head(key, &self.stop).await?;
-        let is_right = self.is_right(file, &object).await?;
-        if is_right {
-            let copied = &self.target.copied_bytes;
-            copied.fetch_add(file.size_bytes, Ordering::Relaxed);
+        match self.compare(file, &object).await? {
+            Comparison::Equal { .. } => {
+                let copied = &self.target.copied_bytes;
+                copied.fetch_add(file.size_bytes, Ordering::Relaxed);
+                Ok(true)
+            }
+            // We wrote it just now, create-only, of an object that is not what its receipt
+            // says.
+            Comparison::Differs { .. } => {
+                store.delete(&object, &self.stop).await?;
+                Ok(false)
+            }
         }
-        Ok(is_right)
     }
 
     fn proved(&self, file: &ManifestFile, pin: String) {
@@ -264,7 +296,7 @@ impl<'a> Run<'a> {
             let proved = self.proved.lock().unwrap_or_else(PoisonError::into_inner);
             proved.clone()
         };
-        if proved != self.before {
+        if !self.is_published || proved != self.before {
             receipt::replace(self.target.store(), self.job.name, &proved, &self.stop).await;
         }
     }
@@ -304,32 +336,40 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether the object is the file. Wrong bytes that nobody can have read go.
+    /// Whether the object is the file. Other bytes are an error: they may be somebody's.
     async fn is_right(
         &self,
         file: &ManifestFile,
         object: &ObjectInfo,
     ) -> Result<bool, PublishError> {
-        let (store, content) = (self.target.store(), file.checksums());
-        match compare::compare(store, object, &content, &self.stop).await? {
-            Comparison::Equal { .. } => {
-                self.proved(file, object.pin.clone());
-                Ok(true)
-            }
+        match self.compare(file, object).await? {
+            Comparison::Equal { .. } => Ok(true),
             Comparison::Differs { actual } if self.is_published => {
                 Err(PublishError::TargetMismatch {
-                    store: store.name().to_owned(),
+                    store: self.target.store().name().to_owned(),
                     file: file.path.clone(),
-                    expected: content.to_string(),
+                    expected: file.checksums().to_string(),
                     actual,
                 })
             }
-            // There is no manifest, and the claim is ours.
             Comparison::Differs { .. } => {
-                store.delete(object, &self.stop).await?;
-                Ok(false)
+                let store = self.target.store();
+                Err(existing::foreign(self.job, store, &object.key, &self.stop).await)
             }
         }
+    }
+
+    async fn compare(
+        &self,
+        file: &ManifestFile,
+        object: &ObjectInfo,
+    ) -> Result<Comparison, StoreError> {
+        let (store, content) = (self.target.store(), file.checksums());
+        let compared = compare::compare(store, object, &content, &self.stop).await?;
+        if matches!(compared, Comparison::Equal { .. }) {
+            self.proved(file, object.pin.clone());
+        }
+        Ok(compared)
     }
 
     async fn file_is_in(&self) {

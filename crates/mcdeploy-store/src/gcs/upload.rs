@@ -3,9 +3,14 @@
 //! The SDK has no parallel upload of one object and no session that outlives a process.
 //! So parts are objects of their own below [`PARTS_PREFIX`], outside the listing of any
 //! version, in a directory named after key and content: whoever uploads the same content
-//! to the same key finds them.
+//! to the same key finds them. Each name ends with its writer's id: a writer that begins
+//! takes parts of others as sources, but writes and deletes only its own, and what it took
+//! when the object is there.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher as _, RandomState},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -45,7 +50,9 @@ pub(super) async fn begin(
     let tally = Tally::new(&content, part_bytes);
     if resume == Resume::IfThere {
         for (name, object) in listed_parts(&store, &directory, cancel).await? {
-            let PartName { index, crc64nvme } = name;
+            let PartName {
+                index, crc64nvme, ..
+            } = name;
             let checksums = StoredChecksums {
                 crc64nvme: Some(crc64nvme),
                 ..object.checksums
@@ -66,6 +73,8 @@ pub(super) async fn begin(
         part_bytes,
         directory,
         tally,
+        // A hasher with random keys makes an id that no other writer has.
+        writer: format!("{:016x}", RandomState::new().hash_one(0)),
     }))
 }
 
@@ -108,19 +117,31 @@ fn directory(key: &ObjectKey, content: &Checksums) -> String {
 struct PartName {
     index: u32,
     crc64nvme: Crc64Nvme,
+    /// Absent in names that earlier versions of mcdeploy gave.
+    writer: Option<String>,
 }
 
 impl PartName {
     fn text(&self) -> String {
-        let Self { index, crc64nvme } = self;
-        format!("/{index:06}-{crc64nvme}")
+        let Self {
+            index,
+            crc64nvme,
+            writer,
+        } = self;
+        let writer = writer.as_deref().map(|id| format!("-{id}"));
+        format!("/{index:06}-{crc64nvme}{}", writer.unwrap_or_default())
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let (index, crc) = text.strip_prefix('/')?.split_once('-')?;
+        let (index, rest) = text.strip_prefix('/')?.split_once('-')?;
+        let (crc, writer) = match rest.split_once('-') {
+            Some((crc, writer)) => (crc, Some(writer.to_owned())),
+            None => (rest, None),
+        };
         let parsed = Self {
             index: index.parse().ok()?,
             crc64nvme: Crc64Nvme::from_hex(crc)?,
+            writer,
         };
         (parsed.text() == text).then_some(parsed)
     }
@@ -200,6 +221,8 @@ struct Parts {
     part_bytes: u64,
     directory: String,
     tally: Tally<Part>,
+    /// Ends the names of what this upload writes.
+    writer: String,
 }
 
 impl Parts {
@@ -239,8 +262,9 @@ impl Parts {
         group: &[Part],
         cancel: &CancellationToken,
     ) -> Result<Part, StoreError> {
-        let key = self.own_key(&format!("/level{level}-{n:06}"))?;
-        // One that an earlier run made may be of other parts.
+        let writer = &self.writer;
+        let key = self.own_key(&format!("/level{level}-{n:06}-{writer}"))?;
+        // One of an attempt of our own before may be of other parts.
         match self.store.head(&key, cancel).await {
             Ok(old) => self.store.delete(&old, cancel).await?,
             Err(error) if matches!(error.cause, Cause::NotFound) => {}
@@ -277,14 +301,20 @@ impl Parts {
         Ok(made.generation.unwrap_or_default())
     }
 
-    /// Deletes what the upload took. Never fails: what stays is swept.
-    async fn clean_up(&self) {
+    /// Deletes what the upload wrote, and the parts of others that it took when `is_there`:
+    /// then nobody needs them any more. Never fails: what stays is swept.
+    async fn clean_up(&self, is_there: bool) {
         let cancel = CancellationToken::new();
         let prefix = format!("{}/", self.directory);
+        let taken = if is_there { self.tally.names() } else { vec![] };
         let outcome = async {
             let objects = self.store.list(&prefix, &cancel).await?;
             let mut deletes = vec![];
             for object in objects.iter().filter_map(|object| object.object().ok()) {
+                let is_own = object.key.as_str().ends_with(&self.writer);
+                if !is_own && !taken.iter().any(|(key, _)| *key == object.key) {
+                    continue;
+                }
                 let request = Request::new("delete parts of", self.key.as_str());
                 let (store, cancel) = (&self.store, &cancel);
                 deletes.push(async move {
@@ -323,11 +353,16 @@ impl Upload for Parts {
             crc64nvme,
             crc32c,
         } = checksums;
-        let key = self.own_key(&PartName { index, crc64nvme }.text())?;
+        let name = PartName {
+            index,
+            crc64nvme,
+            writer: Some(self.writer.clone()),
+        };
+        let key = self.own_key(&name.text())?;
         let request = Request::new("write part of", self.key.as_str()).bytes(size_bytes);
         let attempt = || async {
             match self.store.put(&key, bytes.clone(), crc32c).await {
-                // Our own write whose answer was lost, or one of the same bytes.
+                // Our own write whose answer was lost.
                 Err(Cause::AlreadyExists) => {
                     let there: ObjectResource = self.store.get(self.store.url(Some(&key))?).await?;
                     if there.checksums().crc32c != Some(crc32c) {
@@ -347,13 +382,13 @@ impl Upload for Parts {
     async fn complete(self: Box<Self>, cancel: &CancellationToken) -> Result<String, StoreError> {
         let outcome = self.commit(cancel).await;
         if outcome.is_ok() || is_pointless(&outcome) {
-            self.clean_up().await;
+            self.clean_up(outcome.is_ok()).await;
         }
         outcome
     }
 
     async fn abort(self: Box<Self>) {
-        self.clean_up().await;
+        self.clean_up(false).await;
     }
 }
 
@@ -364,12 +399,17 @@ mod tests {
     #[test]
     fn part_names_sort_by_index_and_survive_a_round_trip() {
         let crc64nvme = Crc64Nvme(0xab);
-        let name = PartName {
+        let name = |writer: Option<&str>| PartName {
             index: 42,
             crc64nvme,
+            writer: writer.map(str::to_owned),
         };
-        assert_eq!(name.text(), "/000042-00000000000000ab");
-        assert_eq!(PartName::parse(&name.text()), Some(name));
+        let old = name(None);
+        assert_eq!(old.text(), "/000042-00000000000000ab");
+        assert_eq!(PartName::parse(&old.text()), Some(old));
+        let own = name(Some("0123"));
+        assert_eq!(own.text(), "/000042-00000000000000ab-0123");
+        assert_eq!(PartName::parse(&own.text()), Some(own));
         for other in ["/level1-000000", "/42-00000000000000ab", "", "/000042-xyz"] {
             assert_eq!(PartName::parse(other), None);
         }

@@ -8,14 +8,17 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use aws_sdk_s3::{
     primitives::{ByteStream, DateTime},
-    types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart},
+    types::{
+        ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, MultipartUpload,
+        Part,
+    },
 };
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::{S3, pin};
 use crate::{
-    Cause, Checksums, Crc64Nvme, HeldPart, Leftover, ObjectKey, Resume, StoreError,
+    Cause, Checksums, Crc64Nvme, HeldPart, Leftover, Mark, ObjectKey, Resume, StoreError,
     StoredChecksums, Upload,
     request::{Request, Requester},
     single::{PutWhole, Single},
@@ -123,6 +126,7 @@ pub(super) async fn unfinished(
                 key: upload.key()?.to_owned(),
                 id: upload.upload_id()?.to_owned(),
                 began_s: upload.initiated().map(DateTime::secs),
+                mark: mark(upload),
             })
         });
         all.extend(uploads);
@@ -133,6 +137,35 @@ pub(super) async fn unfinished(
     }
 }
 
+/// Ours are made with one kind of checksum. Not every server tells it in the listing.
+fn mark(upload: &MultipartUpload) -> Mark {
+    let is_other = |algorithm: &ChecksumAlgorithm| *algorithm != ChecksumAlgorithm::Crc64Nvme;
+    if upload.checksum_algorithm().is_some_and(is_other)
+        || upload.checksum_type() == Some(&ChecksumType::Composite)
+    {
+        Mark::Foreign
+    } else {
+        Mark::Possible
+    }
+}
+
+/// When the upload began or got its last part, whichever is later; none when it is gone.
+pub(super) async fn last_activity(
+    store: &S3,
+    leftover: &Leftover,
+    cancel: &CancellationToken,
+) -> Result<Option<i64>, StoreError> {
+    let parts = parts(store, &leftover.key, &leftover.id, cancel).await?;
+    Ok(parts.and_then(|parts| {
+        let dates = parts.iter().map(|p| p.last_modified().map(DateTime::secs));
+        let mut newest = leftover.began_s?;
+        for at in dates {
+            newest = newest.max(at?);
+        }
+        Some(newest)
+    }))
+}
+
 /// Adopts the parts that the store has of an upload; none when it is gone.
 async fn list_parts(
     store: &S3,
@@ -141,9 +174,39 @@ async fn list_parts(
     tally: &Tally<CompletedPart>,
     cancel: &CancellationToken,
 ) -> Result<(), StoreError> {
-    let mut marker = None;
+    for part in parts(store, key.as_str(), id, cancel)
+        .await?
+        .unwrap_or_default()
+    {
+        let index = part.part_number().and_then(|n| u32::try_from(n - 1).ok());
+        let size = part.size().and_then(|size| u64::try_from(size).ok());
+        let crc = part.checksum_crc64_nvme().and_then(Crc64Nvme::from_s3);
+        if let (Some(index), Some(size_bytes), Some(crc)) = (index, size, crc) {
+            let checksums = StoredChecksums {
+                crc64nvme: Some(crc),
+                crc32c: None,
+            };
+            let held = HeldPart {
+                size_bytes,
+                checksums,
+            };
+            let tag = part.e_tag().map(str::to_owned);
+            tally.adopt(index, held, completed(index, crc, tag));
+        }
+    }
+    Ok(())
+}
+
+/// The parts that the store has of an upload; none when it is gone.
+async fn parts(
+    store: &S3,
+    key: &str,
+    id: &str,
+    cancel: &CancellationToken,
+) -> Result<Option<Vec<Part>>, StoreError> {
+    let (mut all, mut marker) = (vec![], None);
     loop {
-        let request = Request::new("list parts of", key.as_str());
+        let request = Request::new("list parts of", key);
         let page = store
             .requester
             .send(request, cancel, || async {
@@ -151,7 +214,7 @@ async fn list_parts(
                     .client
                     .list_parts()
                     .bucket(&store.bucket)
-                    .key(key.as_str())
+                    .key(key)
                     .upload_id(id)
                     .set_part_number_marker(marker.clone())
                     .send()
@@ -163,26 +226,10 @@ async fn list_parts(
                 }
             })
             .await?;
-        let Some(page) = page else { return Ok(()) };
-        for part in page.parts() {
-            let index = part.part_number().and_then(|n| u32::try_from(n - 1).ok());
-            let size = part.size().and_then(|size| u64::try_from(size).ok());
-            let crc = part.checksum_crc64_nvme().and_then(Crc64Nvme::from_s3);
-            if let (Some(index), Some(size_bytes), Some(crc)) = (index, size, crc) {
-                let checksums = StoredChecksums {
-                    crc64nvme: Some(crc),
-                    crc32c: None,
-                };
-                let held = HeldPart {
-                    size_bytes,
-                    checksums,
-                };
-                let tag = part.e_tag().map(str::to_owned);
-                tally.adopt(index, held, completed(index, crc, tag));
-            }
-        }
+        let Some(page) = page else { return Ok(None) };
+        all.extend_from_slice(page.parts());
         if !page.is_truncated().unwrap_or_default() {
-            return Ok(());
+            return Ok(Some(all));
         }
         marker = page.next_part_number_marker;
     }

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use mcdeploy_api::ReplicaState;
 use mcdeploy_store::{
     Checksums, Leftover, ListedObject, ObjectInfo, ObjectKey, Resume, Store, StoreError,
-    StoredChecksums, Swept, Upload, open_directory, sweep,
+    StoredChecksums, Swept, Upload, VersionName, manifest_of, open_directory, sweep,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{Cloud, MIB, key, one_file, options, random_bytes, replicate, state, token};
+use crate::world::{
+    Cloud, MIB, MODEL, directory, key, one_file, options, random_bytes, replicate, state, token,
+};
 
 async fn leave_an_upload_behind(store: &dyn Store, name: &str) {
     let bytes = random_bytes(40 * MIB, 1);
@@ -25,6 +27,22 @@ async fn leave_an_upload_behind(store: &dyn Store, name: &str) {
     upload.part(0, part, sums, &token()).await.unwrap();
 }
 
+/// Claims the version of the model for one file of the length that was left behind, as
+/// versions of mcdeploy without holders did.
+async fn claim(store: &dyn Store, version: &str) {
+    let dir = directory(&[("model.onnx", 40 * MIB)]);
+    let name = VersionName::new(MODEL, version).unwrap();
+    let manifest = manifest_of(dir.path(), &name, &|_| {}, &token()).await;
+    let manifest = manifest.unwrap();
+    let digest = manifest.digest();
+    let claim = serde_json::json!({ "manifestDigest": digest, "manifest": manifest });
+    let object = key(&format!("{MODEL}/{version}/mcdeploy-push.json"));
+    let bytes = Bytes::from(claim.to_string());
+    crate::writers::create(store, &object, &bytes)
+        .await
+        .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_s2_what_uploads_left_behind_goes_after_a_safe_age_and_not_before() {
     let clouds = Cloud::all().await;
@@ -35,11 +53,8 @@ async fn fault_s2_what_uploads_left_behind_goes_after_a_safe_age_and_not_before(
         let (store, cancel) = (store.as_ref(), token());
         let name = store.name();
         let digest = one_file(store, "v1", 17 * MIB).await;
+        claim(store, "v2").await;
         leave_an_upload_behind(store, "digits/v2/model.onnx").await;
-        let claim = key("digits/v2/mcdeploy-push.json");
-        crate::writers::create(store, &claim, &random_bytes(10, 1))
-            .await
-            .unwrap();
 
         let young = sweep(store, Duration::from_hours(1), false, &cancel)
             .await
@@ -186,6 +201,7 @@ impl Store for Shifted {
 async fn fault_t1_a_clock_that_is_off_by_ten_minutes_changes_no_sweep() {
     let [aws, _, gcp] = Cloud::all().await;
     for cloud in [&aws, &gcp] {
+        claim(cloud.direct.as_ref(), "v1").await;
         leave_an_upload_behind(cloud.direct.as_ref(), "digits/v1/model.onnx").await;
         for off_s in [-600, 600] {
             let store = Shifted(cloud.direct.clone(), off_s);

@@ -8,10 +8,15 @@
 )]
 
 mod backends;
+mod deletes;
+mod foreign;
+mod leftovers;
+mod links;
 mod other_tools;
 mod redaction;
 mod removal;
 mod suite;
 mod tools;
 mod transfers;
+mod two_writers;
 mod versions;

@@ -54,7 +54,7 @@ async fn objects_without_checksums_are_read_once_and_it_says_so() {
 }
 
 /// The SDK without any of ours around it.
-fn foreign_s3(access: &StoreAccess) -> (Client, String) {
+pub(crate) fn foreign_s3(access: &StoreAccess) -> (Client, String) {
     let location = access.spec.location.s3.clone().unwrap();
     let secret = |name: &str| access.secret.0[name].clone();
     let (id, key) = (secret("accessKeyId"), secret("secretAccessKey"));

@@ -29,7 +29,7 @@ use crate::{
 
 /// A store whose caller dies at a deletion, or that is slow to read.
 #[derive(Debug)]
-struct Wrapped {
+pub(crate) struct Wrapped {
     inner: Arc<dyn Store>,
     /// Deletions that happen before the caller dies.
     deletions: AtomicI64,
@@ -49,8 +49,12 @@ impl Wrapped {
     }
 
     fn slow(inner: &Arc<dyn Store>) -> Self {
+        Self::slow_by(inner, Duration::from_millis(400))
+    }
+
+    pub(crate) fn slow_by(inner: &Arc<dyn Store>, read: Duration) -> Self {
         Self {
-            read: Duration::from_millis(400),
+            read,
             ..Self::dying(inner, i64::MAX, false)
         }
     }
@@ -160,7 +164,7 @@ async fn push_small(store: &dyn Store, version: &str) -> Sha256Digest {
         .manifest_digest
 }
 
-async fn remove(
+pub(crate) async fn remove(
     store: &dyn Store,
     version: &str,
     digest: Option<Sha256Digest>,
@@ -249,15 +253,15 @@ async fn it_goes_on_wherever_it_was_killed(store: &Arc<dyn Store>) {
         state(store.as_ref(), "neighbour", &neighbour).await,
         ReplicaState::Verified
     );
-    // What the killed ones left of themselves ends by itself, and is swept.
+    // What the killed ones left of themselves ends by itself, and is not swept before.
     let left = keys(store.as_ref(), ".mcdeploy/leases/").await.len();
     assert!(left >= kills, "{left} of {kills}");
     tokio::time::sleep(Duration::from_millis(2_100)).await;
     let swept = sweep(store.as_ref(), Duration::ZERO, false, &token())
         .await
         .unwrap();
-    assert_eq!(swept.leases.len(), left);
-    assert_eq!(keys(store.as_ref(), ".mcdeploy/leases/").await, [""; 0]);
+    assert_eq!(swept.leases, [""; 0]);
+    assert_eq!(keys(store.as_ref(), ".mcdeploy/leases/").await.len(), left);
 }
 
 async fn note(store: &dyn Store, object: &str, purpose: &str, seconds: u64) {

@@ -274,6 +274,14 @@ async fn a_push_that_did_not_finish_holds_the_version_for_its_own_bytes() {
     let text = refused.to_string();
     assert!(text.contains("mcdeploy-push.json"), "{text}");
     assert!(text.contains(&pushed.manifest_digest.to_string()), "{text}");
+    // Nothing of ours is ever visible by half: somebody else wrote that, claim or not.
+    let refused = push(store.as_ref(), dir.path(), "v1").await.unwrap_err();
+    let PushError::Publish(PublishError::Foreign { objects, .. }) = refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(objects[0].key, "digits/v1/model.onnx");
+    assert_eq!(fs::read(version.join("model.onnx")).unwrap(), b"half");
+    fs::remove_file(version.join("model.onnx")).unwrap();
     let again = push(store.as_ref(), dir.path(), "v1").await.unwrap();
     assert_eq!(again, pushed);
     let state = verified(store.as_ref(), "v1", &pushed.manifest_digest).await;

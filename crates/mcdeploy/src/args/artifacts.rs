@@ -283,13 +283,15 @@ pub(crate) struct ScrubArgs {
 
 Without --yes it only says what it would do. Ages are by the store's own clock.
 
-Alone it frees unfinished uploads, parts of objects, and notes of pushes and copies that
-were given up; no version is touched. --versions takes out whole versions instead, and
---remove those that are named, whatever their age. A version stays while anything in the
-hub refers to it or may (deployments, what clusters serve, revisions to return to,
-rollouts), while a push or copy is at work on it, and, until its ModelVersion is deleted,
-in one store where it is verified. What cannot be read keeps every version. A version goes
-manifest first; the same command again goes on after an interruption.
+Alone it frees what mcdeploy left behind: unfinished uploads to keys that its claims or
+manifests name, parts of objects, and notes of pushes and copies that were given up. No
+version is touched, and nothing of other applications in the bucket. --versions takes
+out whole versions instead, and --remove those that are named, whatever their age. A
+version stays while anything in the hub refers to it or may (deployments, what clusters
+serve, revisions to return to, rollouts), while a push or copy is at work on it, and,
+until its ModelVersion is deleted, in one store where it is verified. What cannot be
+read keeps every version. A version goes manifest first; the same command again goes on
+after an interruption.
 
 Of a URL store no hub says what refers to it: there only --remove with the digest works.
 

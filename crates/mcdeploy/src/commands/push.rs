@@ -13,7 +13,7 @@ use mcdeploy_api::{
     API_VERSION, ArtifactStore, ConditionType, ErrorClass, ModelDeployment, ModelVersion,
     ModelVersionSpec, ObjectName, Sha256Digest, names::model_version_name,
 };
-use mcdeploy_store::{Progress, PublishError, PushError, Pushed, Store, VersionName};
+use mcdeploy_store::{ObjectKey, Progress, PublishError, PushError, Pushed, Store, VersionName};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -353,6 +353,7 @@ fn report(
         "sizeBytes": pushed.size_bytes,
         "files": pushed.files,
         "isNew": pushed.is_new,
+        "adopted": pushed.adopted,
     });
     match format {
         ReportFormat::Json => printer.data(to_json(&data)?)?,
@@ -374,10 +375,30 @@ fn people(target: &Target, pushed: &Pushed, verb: &str, printer: &Printer) -> st
         printer.data(format!("{model} {version} {verb} to {store}"))?;
     }
     printer.notice(format!("{files} files, {size}, {digest}"));
+    if !pushed.adopted.is_empty() {
+        printer.notice(adopted(&pushed.adopted));
+    }
     if let Some(told) = &target.told {
         printer.notice(format!("next: {}", told.next));
     }
     Ok(())
+}
+
+/// Files of somebody else that belong to the version now.
+pub(crate) fn adopted(files: &[ObjectKey]) -> String {
+    let named: Vec<_> = files.iter().take(5).map(ObjectKey::as_str).collect();
+    let more = if files.len() > named.len() {
+        ", …"
+    } else {
+        ""
+    };
+    let was = if files.len() == 1 {
+        "1 file was".to_owned()
+    } else {
+        format!("{} files were", files.len())
+    };
+    let named = named.join(", ");
+    format!("{was} there already with the same bytes, written by somebody else: {named}{more}")
 }
 
 #[cfg(test)]

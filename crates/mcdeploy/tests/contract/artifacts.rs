@@ -1,6 +1,7 @@
 //! `mcdeploy artifacts` against real object stores, and no hub anywhere.
 
 use std::{
+    os::unix::fs::symlink,
     path::Path,
     process::{Command, Output},
 };
@@ -563,4 +564,74 @@ async fn one_object_is_copied_to_a_name_or_into_a_directory_and_an_absent_one_is
     assert!(stderr.contains("no/such"), "{stderr}");
     let (code, _, stderr) = clouds.run(&["artifacts", "cp", "https://x/y", "s3://b/c"]);
     assert_eq!(code, 2, "{stderr}");
+}
+
+#[test]
+fn what_another_tool_wrote_where_a_version_goes_is_a_conflict_and_stays() {
+    let home = tempfile::tempdir().unwrap();
+    let file = |path: &str, bytes: &[u8]| {
+        let path = home.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    };
+    file("models/v1/model.bin", b"ours");
+    file("models/v1/labels", b"the same");
+    file("store/llama/v1/model.bin", b"of another tool");
+    let store = format!("file://{}/store", home.path().display());
+    let push = || {
+        let args = [
+            "artifacts",
+            "push",
+            "llama:v1",
+            "--dir",
+            "models",
+            "--store",
+        ];
+        run(mcdeploy(home.path()).args(args), &[&store])
+    };
+    let theirs = home.path().join("store/llama/v1/model.bin");
+    for _ in 0..2 {
+        let (code, _, stderr) = push();
+        assert_eq!(code, 6, "{stderr}");
+        assert_eq!(std::fs::read(&theirs).unwrap(), b"of another tool");
+        for part in [
+            "llama/v1/model.bin",
+            "15 bytes",
+            "written 20",
+            "move or delete",
+        ] {
+            assert!(stderr.contains(part), "{part}: {stderr}");
+        }
+    }
+    std::fs::remove_file(&theirs).unwrap();
+    file("store/llama/v1/labels", b"the same");
+    let (code, _, stderr) = push();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("1 file was there already"), "{stderr}");
+    assert!(stderr.contains("labels"), "{stderr}");
+}
+
+#[test]
+fn a_link_that_leads_out_of_a_copied_directory_is_refused_by_name() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    std::fs::create_dir(path("repository")).unwrap();
+    std::fs::write(path("credentials"), b"key").unwrap();
+    std::fs::write(path("repository/1"), b"weights").unwrap();
+    symlink("1", path("repository/inside")).unwrap();
+    symlink("../credentials", path("repository/outside")).unwrap();
+    let url = |name: &str| format!("file://{}", path(name).display());
+    let copy = |from: &str| {
+        let args = ["artifacts", "cp", &url(from), &url("copied/")];
+        run(&mut mcdeploy(home.path()), &args)
+    };
+    let (code, _, stderr) = copy("repository/");
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("repository/outside"), "{stderr}");
+    let there = |name: &str| std::fs::read(path("copied").join(name)).ok();
+    assert_eq!(there("inside").as_deref(), Some(&b"weights"[..]));
+    assert_eq!(there("outside"), None);
+    // What is named is meant.
+    let (code, _, stderr) = copy("repository/outside");
+    assert_eq!(code, 0, "{stderr}");
 }

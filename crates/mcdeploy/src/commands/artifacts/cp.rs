@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mcdeploy_api::ErrorClass;
 use mcdeploy_store::{
     CopiedObject, CopyError, CopyOutcome, CopyRequest, Progress, Store, copy_objects,
-    open_directory,
+    open_directory_below,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -67,7 +67,8 @@ async fn open(
     environment: &Environment,
 ) -> Result<Arc<dyn Store>, Failure> {
     let Some(store) = &url.store else {
-        return open_directory("/").map_err(|error| store_failure("open /", &error));
+        let open = open_directory_below("/", &url.path);
+        return open.map_err(|error| store_failure("open /", &error));
     };
     let wanted = [StoreRef::Url(store.clone())];
     let (stores, named) = Stores::of(&wanted, &args.store, environment).await?;

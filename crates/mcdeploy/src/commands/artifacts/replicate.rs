@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     args::ReplicateArgs,
-    commands::progress::Display,
+    commands::{progress::Display, push::adopted},
     environment::Environment,
     exit::{ExitStatus, Failure, chain},
     printer::Printer,
@@ -67,6 +67,9 @@ pub(crate) async fn replicate(
     let copied = Box::pin(work).await.map_err(|error| failure(&error))?;
     let data = report(&subject, &tree.bill, &copied);
     print(args.output, printer, &data, || table(&copied))?;
+    for target in copied.targets.iter().filter(|t| !t.adopted.is_empty()) {
+        printer.notice(format!("{}: {}", target.store, adopted(&target.adopted)));
+    }
     end(&copied)
 }
 
@@ -162,6 +165,7 @@ fn report(subject: &Subject, bill: &Bill, copied: &Replicated) -> Value {
             "resumedBytes": target.resumed_bytes,
             "copiedBytes": target.copied_bytes,
             "repeatedRequests": target.repeats,
+            "adopted": target.adopted,
             "message": message,
         })
     };
@@ -212,7 +216,7 @@ fn end(copied: &Replicated) -> anyhow::Result<ExitStatus> {
 }
 
 fn is_conflict(error: &PublishError) -> bool {
-    matches!(error, PublishError::Conflict { .. })
+    error.is_conflict()
 }
 
 fn failure(error: &TransferError) -> Failure {
