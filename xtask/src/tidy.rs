@@ -21,12 +21,13 @@ const MAX_LINES: usize = 800;
 const FORBIDDEN_PACKAGES: [&str; 4] = ["ring", "openssl", "openssl-sys", "native-tls"];
 /// All that a pure crate may list, beside pure crates. Whatever is not here does I/O, needs
 /// a runtime, or has not been looked at yet.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "hex",
     "jiff",
     "k8s-openapi",
     "kube", // without its client: see `arrow`
     "mcdeploy-api",
+    "mcdeploy-eval",
     "mcdeploy-plan",
     "schemars",
     "serde",
@@ -46,7 +47,7 @@ enum Ring {
 
 fn ring(package: &str) -> Option<Ring> {
     Some(match package {
-        "mcdeploy-api" | "mcdeploy-plan" | "mcdeploy-manifests" => Ring::Pure,
+        "mcdeploy-api" | "mcdeploy-eval" | "mcdeploy-plan" | "mcdeploy-manifests" => Ring::Pure,
         "mcdeploy-store" | "mcdeploy-registry" | "mcdeploy-cluster" | "mcdeploy-probe" => {
             Ring::Adapter
         }
