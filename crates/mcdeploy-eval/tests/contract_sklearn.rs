@@ -3,8 +3,6 @@
 #![cfg(test)]
 
 use std::{
-    fs,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -15,6 +13,10 @@ use mcdeploy_eval::{
     Scores, Truth, Value,
     counts::{Average, ZeroDivision},
     random::Random,
+};
+use mcdeploy_sandbox::{
+    Say,
+    tools::{Tool, ensure_blocking},
 };
 use serde::Serialize;
 
@@ -446,49 +448,10 @@ fn numbers() -> Vec<Case> {
     cases
 }
 
-/// Where scikit-learn is, in an environment of this test's own. It is installed once for
-/// every list of requirements.
+/// Where Python finds scikit-learn.
 fn site() -> PathBuf {
-    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/requirements.txt");
-    let mut hash = DefaultHasher::new();
-    fs::read(&requirements).unwrap().hash(&mut hash);
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sklearn-{:x}", hash.finish()));
-    let site = home.join("site");
-    if site.exists() {
-        return site;
-    }
-    let workshop = home.with_extension(std::process::id().to_string());
-    let run = |command: &mut Command| {
-        let status = command.status().expect("python3 is on the PATH, with venv");
-        assert!(status.success(), "{command:?} ended with {status}");
-    };
-    run(Command::new("python3")
-        .args(["-m", "venv"])
-        .arg(workshop.join("venv")));
-    run(Command::new(workshop.join("venv/bin/python"))
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--require-hashes",
-        ])
-        .args(["--disable-pip-version-check", "--target"])
-        .arg(workshop.join("site"))
-        .arg("-r")
-        .arg(requirements));
-    // Another run may have been faster; its result is as good.
-    if fs::rename(&workshop, &home).is_err() {
-        assert!(
-            site.exists(),
-            "move {} to {}",
-            workshop.display(),
-            home.display()
-        );
-        fs::remove_dir_all(&workshop).unwrap();
-    }
-    site
+    let package = ensure_blocking(Tool::Sklearn, &Say::stderr()).unwrap();
+    package.ancestors().nth(2).unwrap().to_owned()
 }
 
 /// What scikit-learn answers to all cases, by one process.

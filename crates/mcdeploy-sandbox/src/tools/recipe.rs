@@ -17,6 +17,8 @@ pub enum Tool {
     Pause,
     /// An MLflow server: the path of its package, whose parent goes into `PYTHONPATH`.
     Mlflow,
+    /// What metrics are compared with: the path of its package, as of MLflow.
+    Sklearn,
     /// A copy tool that benches measure against.
     Rclone,
     /// A copy tool for S3 that benches measure against.
@@ -43,6 +45,7 @@ impl Tool {
             Self::Helm => HELM,
             Self::Pause => PAUSE,
             Self::Mlflow => MLFLOW,
+            Self::Sklearn => SKLEARN,
             Self::Rclone => RCLONE,
             Self::S5cmd => S5CMD,
         }
@@ -172,6 +175,17 @@ const MLFLOW: Recipe = Recipe {
     )],
     steps: Steps::Pip,
     result: "site/mlflow/__init__.py",
+};
+
+const SKLEARN: Recipe = Recipe {
+    name: "scikit-learn",
+    cost: "half a minute",
+    files: &[(
+        "requirements.txt",
+        include_str!("../../tools/sklearn/requirements.txt"),
+    )],
+    steps: Steps::Pip,
+    result: "site/sklearn/__init__.py",
 };
 
 const RCLONE: Recipe = Recipe {
