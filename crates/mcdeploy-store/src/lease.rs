@@ -2,15 +2,15 @@
 //!
 //! The claim (see `publish`) says that somebody brings a version into a store. A lease says
 //! the other things: somebody reads the version to copy it elsewhere, somebody removes it, or
-//! whoever brings it is still at work, however old the claim is. It is a small object outside of the version,
-//! `.mcdeploy/leases/MODEL/VERSION/PURPOSE-ID-N.json`, that is good for the seconds that it
-//! names since it was written, by the store's clock. No object is ever overwritten: a lease is
-//! renewed by a next one, and only then the one before goes.
+//! whoever brings it is still at work, however old the claim is. It is a small object outside
+//! of the version, `.mcdeploy/leases/MODEL/VERSION/PURPOSE-ID-N.json`, that is good for the
+//! seconds that it names since it was written, by the store's clock. No object is ever
+//! overwritten: a lease is renewed by a next one, and only then the one before goes.
 //!
 //! **Invariant:** whoever copies or brings and whoever removes (a version, or by a sweep only
-//! its claim) first writes its own note (lease or
-//! claim) and then looks for the other's. A listing shows what was written before it, so at
-//! least one of two sees the other, and gives way.
+//! its claim) first writes its own note (lease or claim) and then looks for the other's. A
+//! listing shows what was written before it, so at least one of two sees the other, and gives
+//! way.
 
 use std::{
     convert::Infallible,
