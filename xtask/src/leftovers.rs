@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use crate::{demo, shell::say};
+use crate::{
+    demo,
+    shell::{run, say},
+};
 
 /// What a sandbox keeps while it runs.
 const RECORD: &str = "/var/lib/mcdeploy-sandbox/record.json";
@@ -20,8 +23,14 @@ pub(crate) fn sandbox_runs() -> bool {
     sandbox_is_recorded() && is_alive(&keeper)
 }
 
-/// Takes down a sandbox that does not run any more.
+/// A bridge that a test makes for a moment; with it no sandbox comes up.
+const TEST_BRIDGE: &str = "/sys/class/net/mcdtest";
+
+/// Takes down a sandbox that does not run any more, and what its tests left.
 pub(crate) fn clear_sandbox() -> anyhow::Result<()> {
+    if Path::new(TEST_BRIDGE).exists() {
+        run("ip", &["link", "delete", "mcdtest"])?;
+    }
     if !sandbox_is_recorded() || sandbox_runs() {
         return Ok(());
     }

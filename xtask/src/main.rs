@@ -11,6 +11,7 @@ mod leftovers;
 mod prerequisites;
 mod shell;
 mod stages;
+mod temporary;
 mod test;
 mod tidy;
 

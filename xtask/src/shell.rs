@@ -6,9 +6,9 @@
 use std::{
     collections::VecDeque,
     io::{self, BufRead as _, BufReader, Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Mutex, PoisonError, mpsc},
+    sync::{Mutex, OnceLock, PoisonError, mpsc},
     time::{Duration, Instant},
 };
 
@@ -23,6 +23,15 @@ const REST_OF_OUTPUT: Duration = Duration::from_secs(2);
 
 /// What the stage that runs now has printed, and until when it may.
 static STAGE: Mutex<Option<Stage>> = Mutex::new(None);
+
+/// Where programs put temporary files, when that is not the machine's directory for them.
+static TEMPORARY: OnceLock<PathBuf> = OnceLock::new();
+
+/// From now on programs put their temporary files there.
+pub(crate) fn put_temporary_files_into(directory: &Path) {
+    // A run has one such directory.
+    let _same = TEMPORARY.set(directory.to_owned());
+}
 
 /// Limit and output of a stage.
 #[derive(Default)]
@@ -91,6 +100,9 @@ pub(crate) fn run(program: &str, args: &[&str]) -> anyhow::Result<()> {
 pub(crate) fn run_command(command: &mut Command) -> anyhow::Result<()> {
     let shown = show(command);
     command.stdin(Stdio::null());
+    if let Some(directory) = TEMPORARY.get() {
+        command.env("TMPDIR", directory);
+    }
     let until = stage().as_ref().and_then(|stage| stage.until);
     let status = match until {
         None => command.status(),

@@ -4,8 +4,9 @@ use anyhow::ensure;
 
 use crate::{
     demo, dependency_cache, generate, leftovers, prerequisites,
-    shell::{run, target_dir},
+    shell::{put_temporary_files_into, run, target_dir},
     stages::Stages,
+    temporary::Temporary,
     tidy,
 };
 
@@ -21,6 +22,9 @@ pub(crate) struct Args {
     /// Compile every dependency anew instead of taking what an earlier clone compiled
     #[arg(long)]
     no_cache: bool,
+    /// Also what passed before with exactly the same inputs
+    #[arg(long)]
+    full: bool,
 }
 
 /// Install what is missing, then check and test everything. Limits are several times what
@@ -34,6 +38,8 @@ pub(crate) fn main(args: Args) -> anyhow::Result<()> {
     let whole = args.only.is_empty();
     let cache = !args.no_cache;
     let target = target_dir();
+    let temporary = Temporary::make()?;
+    put_temporary_files_into(temporary.path());
     let mut stages = Stages::begin(args.only);
     stages.run("prerequisites", 15, prerequisites::debian_packages);
     stages.run("format", 2, || run("cargo", &["fmt", "--all", "--check"]));
@@ -68,14 +74,12 @@ pub(crate) fn main(args: Args) -> anyhow::Result<()> {
     });
     stages.run("terraform", 15, || {
         let mcdeploy = std::path::absolute(demo::target_binary("mcdeploy"))?;
-        run(
-            "python3",
-            &[
-                "terraform/check/run.py",
-                "--mcdeploy",
-                &mcdeploy.to_string_lossy(),
-            ],
-        )
+        let mcdeploy = mcdeploy.to_string_lossy();
+        let mut words = vec!["terraform/check/run.py", "--mcdeploy", &mcdeploy];
+        if args.full {
+            words.push("--anew");
+        }
+        run("python3", &words)
     });
     stages.run("sandbox", 15, || {
         leftovers::clear_sandbox()?;

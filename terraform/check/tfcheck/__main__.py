@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from tfcheck import configurations, docs, inventory, pipelines, policy, providers, style, tags
+from tfcheck import configurations, docs, inventory, passed, pipelines, policy, providers, style, tags
 from tfcheck.common import CHECK, CheckFailed
 
 
@@ -45,6 +45,7 @@ class Checks:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
+        # The inventories that each example put out.
         self.examples: dict[str, list[dict]] | None = None
         self.steps = {
             "tools": tools,
@@ -62,7 +63,8 @@ class Checks:
 
     def test(self) -> None:
         """validate and test over all directories."""
-        self.examples = configurations.check_all(self.arguments.jobs, say)
+        examples = configurations.check_all(self.arguments.jobs, say)
+        self.examples = {name: inventory.inventories(events) for name, events in examples.items()}
 
     def inventory(self) -> None:
         """What the examples' mocked runs put out."""
@@ -85,12 +87,26 @@ class Checks:
         return failed
 
 
+def whole(checks: Checks) -> list[str]:
+    """All steps, or, where these inputs passed before, those that are about other things too."""
+    key = passed.key()
+    checks.examples = None if checks.arguments.anew else passed.recall(key)
+    if checks.examples is not None:
+        print(f"terraform check: these inputs passed before ({passed.place(key)}); --anew runs them again", flush=True)
+        return checks.run(["inventory"])
+    failed = checks.run(list(checks.steps))
+    if not failed:
+        passed.keep(key, checks.examples)
+    return failed
+
+
 def main() -> int:
     """Exit code 0 when everything passed, 1 when something was found."""
     parser = argparse.ArgumentParser(prog="terraform/check/run.py", description=__doc__)
     parser.add_argument("steps", nargs="*", metavar="STEP", help="tools, fmt, style, docs, tags, schemas, test, inventory, policy, pipelines, self; default all")
     parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4), help="directories tested at once")
     parser.add_argument("--mcdeploy", type=pathlib.Path, help="program that must take the examples' inventories (clusters add -f - --dry-run)")
+    parser.add_argument("--anew", action="store_true", help="run also what passed before with exactly these files and versions")
     parser.add_argument("--write", action="store_true", help="with docs: write the READMEs instead of comparing them")
     arguments = parser.parse_args()
     if arguments.mcdeploy and not arguments.mcdeploy.exists():
@@ -100,7 +116,7 @@ def main() -> int:
     if unknown:
         parser.error(f"unknown step {unknown[0]}: expected one of {', '.join(checks.steps)}")
     start = time.monotonic()
-    failed = checks.run(arguments.steps or list(checks.steps))
+    failed = checks.run(arguments.steps) if arguments.steps else whole(checks)
     print(f"terraform check: {time.monotonic() - start:.1f} s in all" + (f", failed: {', '.join(failed)}" if failed else ""), flush=True)
     return 1 if failed else 0
 

@@ -45,9 +45,8 @@ def through_cli(program: pathlib.Path, inventory: dict) -> None:
 
 
 def check(examples: dict[str, list[dict]], program: pathlib.Path | None, report) -> None:
-    """Every example's inventory."""
-    for name, events in sorted(examples.items()):
-        found = inventories(events)
+    """Every example's inventories."""
+    for name, found in sorted(examples.items()):
         if not found:
             raise CheckFailed(f"{name}: no run applied, so there is no output mcdeploy to check")
         for inventory in found:
