@@ -138,17 +138,26 @@ pub struct GcsLocation {
 #[x_kube(validation = Rule::new(
     "[has(self.secretRef), has(self.anonymous), has(self.ambient)].filter(x, x).size() == 1"
 ).message("set exactly one of secretRef, anonymous, ambient"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.readSecretRef) || has(self.secretRef)"
+).message("readSecretRef goes with secretRef: with ambient or anonymous no credential is handed out"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StoreAuth {
     /// A Secret in the operator's namespace. Keys by protocol: S3 `accessKeyId`,
     /// `secretAccessKey`, optional `sessionToken`; Azure `sasToken`; GCS
-    /// `serviceAccountKey` (JSON). Its values go to the namespaces of models in this
-    /// provider's own clusters, for as long as a revision reads from the store, and, for
-    /// as long as a transfer Job from or to the store runs, into that Job's Secret in
+    /// `serviceAccountKey` (JSON). It lists, reads and writes. Its values go, for as long
+    /// as a transfer Job from or to the store runs, into that Job's Secret in
     /// `mcdeploy-system` of the cluster that it runs in, which may be another provider's.
-    /// With `ambient` no credential goes anywhere.
+    /// Without `readSecretRef` they also go to the namespaces of models in this provider's
+    /// own clusters, for as long as a revision reads from the store: `Ready` then says
+    /// `SharedCredential`. With `ambient` no credential goes anywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<ObjectName>,
+    /// A Secret in the operator's namespace with the same keys as that of `secretRef`, of a
+    /// credential that can only list and read. Pods that fetch models get this one, and
+    /// never the one that writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_secret_ref: Option<ObjectName>,
     /// No credentials at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anonymous: Option<Empty>,

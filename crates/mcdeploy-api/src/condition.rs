@@ -92,6 +92,8 @@ words! {
         NoClusterMatches,
         /// A store that the clusters name does not exist or has no credentials.
         StoreNotFound,
+        /// Pods that only read from a store hold the credential that writes to it.
+        SharedCredential,
         /// The artifact is on its way to the provider's store.
         ArtifactCopying,
         /// No store holds a verified copy to copy from.

@@ -17,7 +17,7 @@ use mcdeploy_manifests::{
 };
 use mcdeploy_plan::{RevisionRecord, StartTransfer, input_hash};
 
-use crate::{ANNOTATION_INPUT_HASH, ExecError, Executor, images::pull_from};
+use crate::{ANNOTATION_INPUT_HASH, ExecError, Executor, KnownStore, images::pull_from};
 
 const MANAGER: &str = names::FIELD_MANAGER_OPERATOR;
 /// Transfers run where tenants cannot read the credentials of their stores.
@@ -33,9 +33,9 @@ impl Executor<'_> {
         let client = self.client(cluster)?;
         let record = self.record(revision)?;
         let store = self.store_of.get(cluster).map_or("", String::as_str);
-        let (access, version) = self.store(store)?;
+        let store = self.store(store)?;
         let registry = self.registry_of.get(cluster);
-        let mut input = self.revision_input(revision, record, access.clone());
+        let mut input = self.revision_input(revision, record, store.for_readers());
         let cache = self.cache_of.get(cluster);
         input.replicas = replicas;
         input.cache = cache.cloned();
@@ -45,7 +45,7 @@ impl Executor<'_> {
             Some(kept) => kept.objects(&input),
             None => render_revision(&input),
         };
-        let hash = input_hash(revision, replicas, version, registry, cache);
+        let hash = input_hash(revision, replicas, &store.version, registry, cache);
         for metadata in [
             &mut objects.service.metadata,
             &mut objects.fetch_secret.metadata,
@@ -119,7 +119,9 @@ impl Executor<'_> {
             record,
         } = start;
         let client = self.client(cluster)?;
-        let accesses = targets.iter().map(|name| Ok(self.store(name)?.0.clone()));
+        let accesses = targets
+            .iter()
+            .map(|name| Ok(self.store(name)?.access.clone()));
         let input = TransferInput {
             namespace: names::SYSTEM_NAMESPACE.to_owned(),
             name: transfer_name(&record.model, &record.version, targets),
@@ -127,7 +129,7 @@ impl Executor<'_> {
                 model: record.model.clone(),
                 version: record.version.clone(),
                 manifest_digest: record.manifest_digest,
-                source: self.store(source)?.0.clone(),
+                source: self.store(source)?.access.clone(),
                 targets: accesses.collect::<Result<_, ExecError>>()?,
             },
             daemon_image: self.daemon_image.to_owned(),
@@ -191,7 +193,7 @@ impl Executor<'_> {
         })
     }
 
-    pub(crate) fn store(&self, name: &str) -> Result<&(StoreAccess, String), ExecError> {
+    pub(crate) fn store(&self, name: &str) -> Result<&KnownStore, ExecError> {
         let store = self.stores.get(name);
         store.ok_or_else(|| ExecError::FindStore {
             store: name.to_owned(),

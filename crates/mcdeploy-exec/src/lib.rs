@@ -15,19 +15,21 @@ mod error;
 mod hub;
 mod images;
 mod kept;
+mod known_store;
 mod staging;
 
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use mcdeploy_api::{ImageRegistry, ModelVersionSpec, NodeCache, Sha256Digest, StoreAccess};
+use mcdeploy_api::{ImageRegistry, ModelVersionSpec, NodeCache, Sha256Digest};
 use mcdeploy_cluster::ClusterClient;
 use mcdeploy_plan::{Action, Plan, RevisionRecord, StartTransfer};
 
 pub use error::ExecError;
 pub use images::Registries;
 pub use kept::{Kept, Recorded};
+pub use known_store::KnownStore;
 
 /// Annotation on every object of a revision: hash of what it was rendered from, see
 /// [`mcdeploy_plan::input_hash`].
@@ -52,9 +54,8 @@ pub struct Executor<'a> {
     pub records: &'a BTreeMap<String, RevisionRecord>,
     /// What recorded revisions were rendered to.
     pub kept: &'a Kept,
-    /// Usable stores by name, each with the version of spec and credentials that the
-    /// plan was made with.
-    pub stores: &'a BTreeMap<String, (StoreAccess, String)>,
+    /// Usable stores by name, each as it was when the plan was made.
+    pub stores: &'a BTreeMap<String, KnownStore>,
     /// Store of each member cluster.
     pub store_of: &'a BTreeMap<String, String>,
     /// Registry of each member cluster that has one.

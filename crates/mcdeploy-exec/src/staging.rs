@@ -52,8 +52,8 @@ impl Executor<'_> {
     fn staged_plan(&self, cluster: &str, revision: &str) -> Result<FetchPlan, ExecError> {
         let record = self.record(revision)?;
         let store = self.store_of.get(cluster).map_or("", String::as_str);
-        let (access, _) = self.store(store)?;
-        let mut plan = self.revision_input(revision, record, access.clone()).fetch;
+        let store = self.store(store)?.for_readers();
+        let mut plan = self.revision_input(revision, record, store).fetch;
         plan.node_cache = self.cache_of.get(cluster).map(cache_plan);
         Ok(plan)
     }

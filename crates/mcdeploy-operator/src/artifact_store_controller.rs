@@ -7,7 +7,7 @@ use mcdeploy_api::{
     check_jurisdiction, names, set_condition,
 };
 use mcdeploy_cluster::ClusterError;
-use mcdeploy_store::check_store;
+use mcdeploy_store::{StoreError, check_reader, check_store};
 
 use crate::{classified::Classified, clock, context::Context, stores};
 
@@ -72,17 +72,31 @@ pub(crate) async fn reconcile(ctx: &Context, name: &str) -> Result<Option<Durati
 
 async fn observe(ctx: &Context, name: &str) -> Result<Verdict, Error> {
     let loaded = stores::load(&ctx.hub, &ctx.settings.namespace).await?;
-    let Some((access, version)) = loaded.access.get(name) else {
+    let Some(known) = loaded.known.get(name) else {
         let facts = loaded.facts.get(name);
         let why = facts.and_then(|facts| facts.usable.clone().err());
         let why = why.unwrap_or_else(|| "it was deleted".to_owned());
         return Ok((ConditionStatus::False, Reason::StoreNotFound, why));
     };
     let check = async {
-        let store = ctx.stores.opened(access, version).await?;
-        check_store(&*store, &ctx.cancel).await
+        let store = ctx.stores.opened(&known.access, &known.version).await?;
+        check_store(&*store, &ctx.cancel).await?;
+        if known.has_reader() {
+            let reader = (ctx.settings.open_store)(known.for_readers()).await?;
+            check_reader(&*reader, &ctx.cancel).await?;
+        }
+        Ok::<_, StoreError>(())
     };
     Ok(match tokio::time::timeout(CHECK, check).await {
+        Ok(Ok(())) if known.is_shared() => {
+            let message = "it can be listed, written and read; pods that read from it hold the \
+                           credential that writes: set spec.auth.readSecretRef, or use ambient";
+            (
+                ConditionStatus::True,
+                Reason::SharedCredential,
+                message.to_owned(),
+            )
+        }
         Ok(Ok(())) => {
             let message = "it can be listed, written and read".to_owned();
             (ConditionStatus::True, Reason::AsDesired, message)

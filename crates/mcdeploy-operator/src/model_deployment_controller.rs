@@ -148,7 +148,7 @@ async fn execute(ctx: &Context, observed: &Observed, key: &Key, plan: &Plan) -> 
         version: world.model_version.as_ref(),
         records: &records,
         kept,
-        stores: &stores.access,
+        stores: &stores.known,
         store_of: &store_of.collect(),
         registry_of: &registry_of.collect(),
         cache_of: &cache_of.collect(),

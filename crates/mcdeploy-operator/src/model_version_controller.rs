@@ -84,7 +84,7 @@ async fn observe(
     names.sort();
     names.dedup();
     let look = async |name: String| {
-        let Some(entry) = loaded.access.get(&name) else {
+        let Some(entry) = loaded.known.get(&name) else {
             let facts = ReplicaFacts {
                 state: ReplicaState::Unknown,
                 verified_bytes: 0,

@@ -8,9 +8,11 @@ use std::{
 
 use k8s_openapi::api::core::v1::Secret;
 use mcdeploy_api::{
-    ArtifactStore, ArtifactStoreSpec, Reason, ReplicaState, SecretValues, Sha256Digest, StoreAccess,
+    ArtifactStore, ArtifactStoreSpec, ObjectName, Reason, ReplicaState, SecretValues, Sha256Digest,
+    StoreAccess, StoreAuth,
 };
 use mcdeploy_cluster::{ClusterClient, ClusterError};
+use mcdeploy_exec::KnownStore;
 use mcdeploy_plan::{ReplicaFacts, ReplicaWanted, StoreFacts};
 use mcdeploy_store::{Store, StoreError, verify_replica};
 use tokio::time::Instant;
@@ -44,8 +46,8 @@ struct Looked {
 pub(crate) struct Loaded {
     /// What the planner is told.
     pub(crate) facts: BTreeMap<String, StoreFacts>,
-    /// Usable ones, with the version of spec and credentials.
-    pub(crate) access: BTreeMap<String, (StoreAccess, String)>,
+    /// Usable ones.
+    pub(crate) known: BTreeMap<String, KnownStore>,
 }
 
 /// Reads every `ArtifactStore` and the Secrets that they name.
@@ -54,14 +56,11 @@ pub(crate) async fn load(hub: &ClusterClient, namespace: &str) -> Result<Loaded,
     let stores: Vec<ArtifactStore> = hub.list(None, "").await?;
     for store in stores {
         let name = store.metadata.name.clone().unwrap_or_default();
-        let access = access(hub, namespace, &name, &store).await?;
-        let usable = match access {
-            Ok(access) => {
-                // Plain data always serialises.
-                let bytes = serde_json::to_vec(&access).unwrap_or_default();
-                let version = Sha256Digest::of(bytes).short(16);
-                let entry = (access, version.clone());
-                loaded.access.insert(name.clone(), entry);
+        let known = known(hub, namespace, &name, &store).await?;
+        let usable = match known {
+            Ok(known) => {
+                let version = known.version.clone();
+                loaded.known.insert(name.clone(), known);
                 Ok(version)
             }
             Err(why) => Err(why),
@@ -72,41 +71,66 @@ pub(crate) async fn load(hub: &ClusterClient, namespace: &str) -> Result<Loaded,
     Ok(loaded)
 }
 
-async fn access(
+/// A store with its credentials, or why it has none.
+async fn known(
     hub: &ClusterClient,
     namespace: &str,
     name: &str,
     store: &ArtifactStore,
-) -> Result<Result<StoreAccess, String>, ClusterError> {
-    let mut secret = SecretValues::default();
-    if let Some(reference) = &store.spec.auth.secret_ref {
-        let found: Option<Secret> = hub.get(Some(namespace), &reference.name).await?;
-        let Some(found) = found else {
-            return Ok(Err(format!(
-                "Secret {:?} of ArtifactStore {name:?} is not in namespace {namespace:?}",
-                reference.name
-            )));
+) -> Result<Result<KnownStore, String>, ClusterError> {
+    let auth = &store.spec.auth;
+    let read = async |reference: &Option<ObjectName>| {
+        let Some(reference) = reference else {
+            return Ok(Ok(None));
         };
-        for (key, value) in found.data.unwrap_or_default() {
-            let Ok(value) = String::from_utf8(value.0) else {
-                return Ok(Err(format!(
-                    "key {key:?} of Secret {:?} is not text",
-                    reference.name
-                )));
-            };
-            secret.0.insert(key, value);
-        }
-    }
-    // No matter of access: who sets it changes no pod, and no daemon has to know it.
+        let found = values(hub, namespace, name, &reference.name).await?;
+        Ok::<_, ClusterError>(found.map(Some))
+    };
+    let (secret, reader) = match (
+        read(&auth.secret_ref).await?,
+        read(&auth.read_secret_ref).await?,
+    ) {
+        (Ok(secret), Ok(reader)) => (secret.unwrap_or_default(), reader),
+        (Err(why), _) | (Ok(_), Err(why)) => return Ok(Err(why)),
+    };
+    // No matter of access: who sets these changes no pod, and no daemon has to know them.
     let spec = ArtifactStoreSpec {
         jurisdiction: None,
+        auth: StoreAuth {
+            read_secret_ref: None,
+            ..auth.clone()
+        },
         ..store.spec.clone()
     };
-    Ok(Ok(StoreAccess {
+    let access = StoreAccess {
         name: name.to_owned(),
         spec,
         secret,
-    }))
+    };
+    Ok(Ok(KnownStore::new(access, reader)))
+}
+
+/// Values of a Secret, or why it cannot be used.
+async fn values(
+    hub: &ClusterClient,
+    namespace: &str,
+    store: &str,
+    secret: &str,
+) -> Result<Result<SecretValues, String>, ClusterError> {
+    let found: Option<Secret> = hub.get(Some(namespace), secret).await?;
+    let Some(found) = found else {
+        return Ok(Err(format!(
+            "Secret {secret:?} of ArtifactStore {store:?} is not in namespace {namespace:?}"
+        )));
+    };
+    let mut values = SecretValues::default();
+    for (key, value) in found.data.unwrap_or_default() {
+        let Ok(value) = String::from_utf8(value.0) else {
+            return Ok(Err(format!("key {key:?} of Secret {secret:?} is not text")));
+        };
+        values.0.insert(key, value);
+    }
+    Ok(Ok(values))
 }
 
 impl Stores {
@@ -150,7 +174,9 @@ impl Stores {
     /// there, and whether that is news.
     pub(crate) async fn look(
         &self,
-        (access, version): &(StoreAccess, String),
+        KnownStore {
+            access, version, ..
+        }: &KnownStore,
         wanted: &ReplicaWanted,
         max_age: Duration,
         deadline: Duration,

@@ -7,23 +7,34 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 
 const VERSION: &str = "2022-11-02";
-const PERMISSIONS: &str = "rwdlacx";
 const EXPIRY: &str = "2099-01-01T00:00:00Z";
 
-/// A query string (no `?`) that allows everything on blobs of `account`. `key` is the
-/// account's raw key.
-pub(crate) fn account_sas(account: &str, key: &[u8]) -> String {
+/// What a token allows on blobs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Allows {
+    /// To list and to read.
+    Reading,
+    /// That, and to create, write and delete.
+    Everything,
+}
+
+/// A query string (no `?`) for blobs of `account`. `key` is the account's raw key.
+pub(crate) fn account_sas(account: &str, key: &[u8], allows: Allows) -> String {
+    let permissions = match allows {
+        Allows::Reading => "rl",
+        Allows::Everything => "rwdlacx",
+    };
     // Account, permissions, services, resource types, start, expiry, addresses,
     // protocols, version, encryption scope: a line each, all of them ended.
     let signed =
-        format!("{account}\n{PERMISSIONS}\nb\nsco\n\n{EXPIRY}\n\nhttps,http\n{VERSION}\n\n");
+        format!("{account}\n{permissions}\nb\nsco\n\n{EXPIRY}\n\nhttps,http\n{VERSION}\n\n");
     let signature = STANDARD.encode(hmac_sha256(key, signed.as_bytes()));
     let signature = signature
         .replace('+', "%2B")
         .replace('/', "%2F")
         .replace('=', "%3D");
     let expiry = EXPIRY.replace(':', "%3A");
-    format!("sv={VERSION}&ss=b&srt=sco&sp={PERMISSIONS}&se={expiry}&spr=https,http&sig={signature}")
+    format!("sv={VERSION}&ss=b&srt=sco&sp={permissions}&se={expiry}&spr=https,http&sig={signature}")
 }
 
 fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {

@@ -89,9 +89,17 @@ async fn add_store(hub: &ClusterClient, cloud: Cloud) -> Result<(), SandboxError
         what: format!("make the store {cloud} known"),
         source: Box::new(source),
     };
-    if let Some(secret_name) = &spec.auth.secret_ref {
+    let reader = node::store_reader(cloud)?;
+    let secrets = [
+        (&spec.auth.secret_ref, Some(secret)),
+        (&spec.auth.read_secret_ref, reader),
+    ];
+    for (secret_name, values) in secrets {
+        let (Some(secret_name), Some(values)) = (secret_name, values) else {
+            continue;
+        };
         let managed = names::LABEL_MANAGED_BY.to_owned();
-        let values = secret.0.into_iter();
+        let values = values.0.into_iter();
         let credentials = Secret {
             metadata: ObjectMeta {
                 name: Some(secret_name.name.clone()),

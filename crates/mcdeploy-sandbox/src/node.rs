@@ -15,7 +15,7 @@ mod pki_files;
 mod services;
 
 use pki_files::store_secret;
-pub(crate) use services::store_access;
+pub(crate) use services::{store_access, store_reader};
 
 /// Paths of the programs that clouds run.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! Whether a store can be used: list, put, head, read.
+//! Whether a store can be used: list, put, head, read; by readers: list, head, read.
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
@@ -18,15 +18,7 @@ const CHECK_BYTES: &[u8] = b"mcdeploy put this here to see that it can\n";
 /// # Errors
 /// The first step that failed.
 pub async fn check_store(store: &dyn Store, cancel: &CancellationToken) -> Result<(), StoreError> {
-    let error = |operation, cause| StoreError {
-        store: store.name().to_owned(),
-        location: store.location().into(),
-        operation,
-        key: Some(CHECK_KEY.into()),
-        cause,
-    };
-    let key =
-        ObjectKey::new(CHECK_KEY).map_err(|cause| error("check", Cause::InvalidKey(cause)))?;
+    let key = check_key(store)?;
     store.list(CHECK_KEY, cancel).await?;
     let bytes = Bytes::from_static(CHECK_BYTES);
     match create_bytes(store, &key, &bytes, cancel).await {
@@ -34,8 +26,40 @@ pub async fn check_store(store: &dyn Store, cancel: &CancellationToken) -> Resul
         Ok(_) | Err(CreateError::Taken { .. }) => {}
         Err(CreateError::Store(error)) => return Err(error),
     }
-    match read_small(store, &key, cancel).await? {
+    read(store, &key, cancel).await
+}
+
+/// Lists, looks at what [`check_store`] put and reads it, as pods that fetch do.
+///
+/// # Errors
+/// The first step that failed.
+pub async fn check_reader(store: &dyn Store, cancel: &CancellationToken) -> Result<(), StoreError> {
+    let key = check_key(store)?;
+    store.list(CHECK_KEY, cancel).await?;
+    read(store, &key, cancel).await
+}
+
+async fn read(
+    store: &dyn Store,
+    key: &ObjectKey,
+    cancel: &CancellationToken,
+) -> Result<(), StoreError> {
+    match read_small(store, key, cancel).await? {
         Some(_) => Ok(()),
-        None => Err(error("read", Cause::NotFound)),
+        None => Err(error(store, "read", Cause::NotFound)),
+    }
+}
+
+fn check_key(store: &dyn Store) -> Result<ObjectKey, StoreError> {
+    ObjectKey::new(CHECK_KEY).map_err(|cause| error(store, "check", Cause::InvalidKey(cause)))
+}
+
+fn error(store: &dyn Store, operation: &'static str, cause: Cause) -> StoreError {
+    StoreError {
+        store: store.name().to_owned(),
+        location: store.location().into(),
+        operation,
+        key: Some(CHECK_KEY.into()),
+        cause,
     }
 }

@@ -63,7 +63,7 @@ mod verify;
 
 pub use cache::{CachedVersion, NodeCache, Through, fetch_through};
 pub use catalog::{StoredState, StoredVersion, await_manifest, find_manifest, list_versions};
-pub use check::check_store;
+pub use check::{check_reader, check_store};
 pub use checksums::{Checksums, Crc32c, Crc64Nvme, Hasher, StoredChecksums};
 pub use cp::{CopiedObject, CopyError, CopyOutcome, CopyRequest, copy_objects};
 pub use directory::{open_directory, open_directory_below};

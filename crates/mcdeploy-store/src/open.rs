@@ -18,6 +18,8 @@ pub async fn open(access: &StoreAccess) -> Result<Arc<dyn Store>, StoreError> {
     } = &access.spec.location;
     let StoreAuth {
         secret_ref,
+        // Whoever opens has one credential, the writer's or the reader's.
+        read_secret_ref: _,
         anonymous,
         ambient,
     } = &access.spec.auth;

@@ -119,6 +119,25 @@ fn of_stores_and_members() -> Vec<Row> {
             ("store-auth", with(store(), "/auth/ambient", json!({}))),
         ),
         row(
+            (
+                "ArtifactStore",
+                "spec.auth",
+                "readSecretRef goes with secretRef",
+            ),
+            (
+                "store-reader",
+                with(
+                    store(),
+                    "/auth",
+                    json!({ "secretRef": { "name": "w" }, "readSecretRef": { "name": "r" } }),
+                ),
+            ),
+            (
+                "store-reader",
+                with(store(), "/auth/readSecretRef", json!({ "name": "r" })),
+            ),
+        ),
+        row(
             ("MemberCluster", "", "at most 40 characters"),
             (&long[..40], member()),
             (&long, member()),

@@ -98,10 +98,10 @@ pub(super) fn listen(
 }
 
 fn location(stores: &Loaded, store: &str) -> Option<Location> {
-    let (access, _) = stores.access.get(store)?;
+    let spec = &stores.known.get(store)?.access.spec;
     Some(Location {
-        provider: access.spec.provider,
-        region: access.spec.region.clone(),
+        provider: spec.provider,
+        region: spec.region.clone(),
     })
 }
 

@@ -292,7 +292,7 @@ async fn copies(ctx: &Context, world: &mut World, stores: &Loaded) {
             let last = ctx.stores.last(&wanted.store, wanted.digest);
             return (key, last.unwrap_or_else(|| not_looked(&wanted.store)), None);
         }
-        let Some(entry) = stores.access.get(&wanted.store) else {
+        let Some(entry) = stores.known.get(&wanted.store) else {
             return (key, not_looked(&wanted.store), None);
         };
         let stores = &ctx.stores;

@@ -9,7 +9,8 @@ use mcdeploy_api::{
 
 use super::{Programs, program, store_secret, wait, write};
 use crate::{
-    Cloud, SandboxError, azure_sas,
+    Cloud, SandboxError,
+    azure_sas::{Allows, account_sas},
     cloud::REGISTRY_PORT,
     host, paths,
     process::Launch,
@@ -55,7 +56,8 @@ pub(super) async fn wait_ready(world: &World) -> Result<(), SandboxError> {
         .await?;
     }
     if cloud == Cloud::Azure {
-        let url = format!("{}/{BUCKET}?restype=container&{}", blob_endpoint(), sas()?);
+        let sas = sas(Allows::Everything)?;
+        let url = format!("{}/{BUCKET}?restype=container&{sas}", blob_endpoint());
         let made = store_servers::put_empty(&url).await;
         made.map_err(|problem| SandboxError::Bucket { cloud, problem })?;
     }
@@ -76,6 +78,8 @@ pub(crate) fn store_access(cloud: Cloud) -> Result<Option<StoreAccess>, SandboxE
     } else {
         StoreAuth {
             secret_ref: Some(ObjectName::new(format!("store-{cloud}"))),
+            read_secret_ref: store_reader(cloud)?
+                .map(|_| ObjectName::new(format!("store-{cloud}-reader"))),
             ..StoreAuth::default()
         }
     };
@@ -93,6 +97,17 @@ pub(crate) fn store_access(cloud: Cloud) -> Result<Option<StoreAccess>, SandboxE
         },
         secret: SecretValues(secret.collect()),
     }))
+}
+
+/// The credential of pods that only read, where the store's server knows such ones.
+pub(crate) fn store_reader(cloud: Cloud) -> Result<Option<SecretValues>, SandboxError> {
+    Ok(match cloud {
+        Cloud::Azure => {
+            let token = ("sasToken".to_owned(), sas(Allows::Reading)?);
+            Some(SecretValues([token].into()))
+        }
+        Cloud::Hub | Cloud::Aws | Cloud::Gcp => None,
+    })
 }
 
 type Secret = Vec<(&'static str, String)>;
@@ -128,7 +143,7 @@ fn location_and_secret(cloud: Cloud) -> Result<(StoreLocation, Secret), SandboxE
                 endpoint: blob_endpoint(),
                 container: bucket,
             });
-            vec![("sasToken", sas()?)]
+            vec![("sasToken", sas(Allows::Everything)?)]
         }
     };
     Ok((location, secret))
@@ -141,9 +156,9 @@ fn blob_endpoint() -> String {
     )
 }
 
-fn sas() -> Result<String, SandboxError> {
+fn sas(allows: Allows) -> Result<String, SandboxError> {
     let key = store_secret(Cloud::Azure)?;
-    Ok(azure_sas::account_sas(AZURE_ACCOUNT, key.as_bytes()))
+    Ok(account_sas(AZURE_ACCOUNT, key.as_bytes(), allows))
 }
 
 fn store_port(cloud: Cloud) -> Option<u16> {

@@ -19,7 +19,9 @@ use super::{
     child::{Server, address_with_free_port_80, free_port, temporary_directory},
 };
 use crate::{
-    Say, pki,
+    Say,
+    azure_sas::{Allows, account_sas},
+    pki,
     store_servers::{self, AZURE_ACCOUNT},
     tools::{self, Tool},
 };
@@ -101,6 +103,7 @@ pub struct Azurite {
     server: Server,
     _directory: TempDir,
     access: StoreAccess,
+    key: String,
 }
 
 impl Azurite {
@@ -120,7 +123,7 @@ impl Azurite {
         let node = Path::new("node");
         let server = Server::start("azurite", home, node, &arguments, &environment)?;
         let endpoint = format!("http://127.0.0.1:{port}/{AZURE_ACCOUNT}");
-        let sas = crate::azure_sas::account_sas(AZURE_ACCOUNT, key.as_bytes());
+        let sas = account_sas(AZURE_ACCOUNT, key.as_bytes(), Allows::Everything);
         let create = format!("{endpoint}/{BUCKET}?restype=container&{sas}");
         let location = StoreLocation {
             azure_blob: Some(AzureBlobLocation {
@@ -135,6 +138,7 @@ impl Azurite {
             server,
             _directory: directory,
             access,
+            key,
         };
         let listen = format!("127.0.0.1:{port}");
         let ready = async || connect(&listen).await;
@@ -150,6 +154,15 @@ impl Azurite {
     /// How to use it.
     pub fn access(&self) -> StoreAccess {
         self.access.clone()
+    }
+
+    /// How to list and read it, and nothing else.
+    pub fn reader(&self) -> StoreAccess {
+        let sas = account_sas(AZURE_ACCOUNT, self.key.as_bytes(), Allows::Reading);
+        StoreAccess {
+            secret: SecretValues([("sasToken".to_owned(), sas)].into()),
+            ..self.access.clone()
+        }
     }
 
     /// Makes it fall silent (`true`) or go on.

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use mcdeploy_api::{ErrorClass, S3Checksums};
 use mcdeploy_sandbox::testing::{Azurite, FakeGcs, Versitygw};
-use mcdeploy_store::{open, open_directory};
+use mcdeploy_store::{check_reader, check_store, open, open_directory, read_version};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     suite,
     tools::{MIB, class, create, key, random_bytes, token},
+    versions::{push, version_directory},
 };
 
 #[tokio::test]
@@ -52,6 +53,35 @@ async fn gcs_keeps_the_contract() {
     let store = open(&server.access()).await.unwrap();
     suite::all(store.as_ref()).await;
     suite::wrong_bytes_are_refused(store.as_ref(), &[100, 17 * MIB]).await;
+}
+
+/// What pods get by `auth.readSecretRef`.
+#[tokio::test(flavor = "multi_thread")]
+async fn azure_lets_a_reader_fetch_and_change_nothing() {
+    let server = Azurite::start().await.unwrap();
+    let writer = open(&server.access()).await.unwrap();
+    let reader = open(&server.reader()).await.unwrap();
+    let outcome = check_reader(reader.as_ref(), &token()).await;
+    assert_eq!(class(outcome), ErrorClass::NotFound, "nothing was put yet");
+    let outcome = check_store(reader.as_ref(), &token()).await;
+    assert_eq!(class(outcome), ErrorClass::Permanent);
+    check_store(writer.as_ref(), &token()).await.unwrap();
+    check_reader(reader.as_ref(), &token()).await.unwrap();
+
+    let pushed = push(writer.as_ref(), version_directory(1).path(), "v1").await;
+    let digest = pushed.unwrap().manifest_digest;
+    let root = tempfile::tempdir().unwrap();
+    let (store, root) = (reader.as_ref(), root.path());
+    read_version(store, "digits", "v1", &digest, root, &|_| {}, &token())
+        .await
+        .unwrap();
+    let object = writer
+        .head(&key("digits/v1/empty"), &token())
+        .await
+        .unwrap();
+    let outcome = reader.delete(&object, &token()).await;
+    assert_eq!(class(outcome), ErrorClass::Permanent);
+    writer.head(&object.key, &token()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

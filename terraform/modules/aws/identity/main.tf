@@ -85,6 +85,9 @@ locals {
 
   # The object that the operator puts once, to see that putting works.
   check_key = ".mcdeploy/check"
+  # Where leases, receipts and parts are, and what a claim beside a version is called.
+  notes_prefix = ".mcdeploy/"
+  claim_file   = "mcdeploy-push.json"
 
   operator_statements = concat(
     [
@@ -125,17 +128,31 @@ locals {
   transfer_statements = concat(
     [
       {
-        Sid      = "ListVersions"
+        Sid       = "ListVersions"
+        Effect    = "Allow"
+        Action    = ["s3:ListBucket"]
+        Resource  = [var.bucket_arn]
+        Condition = { StringLike = { "s3:prefix" = ["${var.model_prefix}*", "${local.notes_prefix}*"] } }
+      },
+      {
+        # A Job that was killed goes on with the parts that its upload has.
+        Sid      = "FindUploads"
         Effect   = "Allow"
-        Action   = ["s3:ListBucket"]
+        Action   = ["s3:ListBucketMultipartUploads"]
         Resource = [var.bucket_arn]
       },
       {
-        # Deletes its own claim, and what a torn copy left; old versions stay for a while.
         Sid      = "CopyVersions"
         Effect   = "Allow"
-        Action   = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
-        Resource = ["${var.bucket_arn}/*"]
+        Action   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
+        Resource = ["${var.bucket_arn}/${var.model_prefix}*", "${var.bucket_arn}/${local.notes_prefix}*"]
+      },
+      {
+        # Its claims, leases and receipts. No file of a version and no manifest goes.
+        Sid      = "FreeNotes"
+        Effect   = "Allow"
+        Action   = ["s3:DeleteObject"]
+        Resource = ["${var.bucket_arn}/${var.model_prefix}*/${local.claim_file}", "${var.bucket_arn}/${local.notes_prefix}*"]
       },
     ],
     local.key_write,

@@ -114,7 +114,7 @@ variable "model_service_accounts" {
 }
 
 variable "model_prefix" {
-  description = "The one prefix of objects that model pods may read, such as `digits/`."
+  description = "The one prefix of objects that model pods may read and transfer Jobs may write, such as `digits/`."
   type        = string
 
   validation {

@@ -40,22 +40,30 @@ locals {
   }
   credentials = merge(local.operator_credentials, local.transfer_credentials, local.models_credentials)
 
-  blobs = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+  blobs  = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+  path   = "@Resource[${local.blobs}:path]"
+  listed = "@Request[${local.blobs}:prefix]"
   data_actions = {
     operator = ["${local.blobs}/read", "${local.blobs}/write"]
-    # Deletes its own claim, and what a torn copy left; old versions stay for a while.
     transfer = ["${local.blobs}/read", "${local.blobs}/write", "${local.blobs}/delete"]
     models   = ["${local.blobs}/read"]
   }
 
   conditions = {
     # Writes only the object that it puts once, to see that putting works.
-    operator = "(!(ActionMatches{'${local.blobs}/write'}) OR @Resource[${local.blobs}:path] StringEquals '.mcdeploy/check')"
-    transfer = null
+    operator = "(!(ActionMatches{'${local.blobs}/write'}) OR ${local.path} StringEquals '.mcdeploy/check')"
+    # Reads, lists and writes below the one prefix and its notes (leases, receipts), and
+    # deletes notes and claims alone: no file of a version and no manifest goes.
+    transfer = join(" AND ", [
+      "(!(ActionMatches{'${local.blobs}/read'} AND NOT SubOperationMatches{'Blob.List'}) OR ${local.path} StringStartsWith '${var.model_prefix}' OR ${local.path} StringStartsWith '.mcdeploy/')",
+      "(!(ActionMatches{'${local.blobs}/read'} AND SubOperationMatches{'Blob.List'}) OR ${local.listed} StringStartsWith '${var.model_prefix}' OR ${local.listed} StringStartsWith '.mcdeploy/')",
+      "(!(ActionMatches{'${local.blobs}/write'}) OR ${local.path} StringStartsWith '${var.model_prefix}' OR ${local.path} StringStartsWith '.mcdeploy/')",
+      "(!(ActionMatches{'${local.blobs}/delete'}) OR ${local.path} StringLike '${var.model_prefix}*/mcdeploy-push.json' OR ${local.path} StringStartsWith '.mcdeploy/')",
+    ])
     # Reading and listing, each limited to the one prefix.
     models = join(" AND ", [
-      "(!(ActionMatches{'${local.blobs}/read'} AND NOT SubOperationMatches{'Blob.List'}) OR @Resource[${local.blobs}:path] StringStartsWith '${var.model_prefix}')",
-      "(!(ActionMatches{'${local.blobs}/read'} AND SubOperationMatches{'Blob.List'}) OR @Request[${local.blobs}:prefix] StringStartsWith '${var.model_prefix}')",
+      "(!(ActionMatches{'${local.blobs}/read'} AND NOT SubOperationMatches{'Blob.List'}) OR ${local.path} StringStartsWith '${var.model_prefix}')",
+      "(!(ActionMatches{'${local.blobs}/read'} AND SubOperationMatches{'Blob.List'}) OR ${local.listed} StringStartsWith '${var.model_prefix}')",
     ])
   }
 }
@@ -100,7 +108,7 @@ resource "azurerm_role_assignment" "blobs" {
   role_definition_id = azurerm_role_definition.blobs[each.key].role_definition_resource_id
   principal_id       = azurerm_user_assigned_identity.this[each.key].principal_id
   principal_type     = "ServicePrincipal"
-  condition_version  = local.conditions[each.key] == null ? null : "2.0"
+  condition_version  = "2.0"
   condition          = local.conditions[each.key]
 }
 

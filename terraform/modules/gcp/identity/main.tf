@@ -44,15 +44,24 @@ locals {
 
   bucket_permissions = {
     operator = ["storage.objects.get", "storage.objects.list"]
-    # Deletes its own claim, and what a torn copy left; old versions stay for a while.
-    transfer = ["storage.objects.create", "storage.objects.delete", "storage.objects.get", "storage.objects.list"]
+    transfer = ["storage.objects.create", "storage.objects.get", "storage.objects.list"]
     models   = ["storage.objects.get", "storage.objects.list"]
   }
 
-  one_prefix = join(" || ", [
-    "resource.name.startsWith('projects/_/buckets/${var.bucket}/objects/${var.model_prefix}')",
-    "api.getAttribute('storage.googleapis.com/objectListPrefix', '').startsWith('${var.model_prefix}')",
-  ])
+  objects = "projects/_/buckets/${var.bucket}/objects/"
+  # Below a prefix: reading, writing and listing.
+  below = {
+    for prefix in [var.model_prefix, ".mcdeploy/"] : prefix => join(" || ", [
+      "resource.name.startsWith('${local.objects}${prefix}')",
+      "api.getAttribute('storage.googleapis.com/objectListPrefix', '').startsWith('${prefix}')",
+    ])
+  }
+  conditions = {
+    operator = []
+    # Leases, receipts and parts are below .mcdeploy/.
+    transfer = [join(" || ", values(local.below))]
+    models   = [local.below[var.model_prefix]]
+  }
 }
 
 resource "google_iam_workload_identity_pool" "this" {
@@ -118,11 +127,11 @@ resource "google_storage_bucket_iam_member" "this" {
   member = "serviceAccount:${google_service_account.this[each.key].email}"
 
   dynamic "condition" {
-    for_each = each.key == "models" ? [local.one_prefix] : []
+    for_each = local.conditions[each.key]
 
     content {
       title       = "one-prefix"
-      description = "Only objects below ${var.model_prefix}"
+      description = "Only below ${var.model_prefix}${each.key == "transfer" ? " and .mcdeploy/" : ""}"
       expression  = condition.value
     }
   }
@@ -145,6 +154,30 @@ resource "google_storage_bucket_iam_member" "check" {
     title       = "one-object"
     description = "Only .mcdeploy/check"
     expression  = "resource.name == 'projects/_/buckets/${var.bucket}/objects/.mcdeploy/check'"
+  }
+}
+
+# Transfer Jobs delete their claims, leases, receipts and parts. No file of a version and
+# no manifest goes.
+resource "google_project_iam_custom_role" "notes" {
+  project     = var.project_id
+  role_id     = replace("mcdeploy_${local.base}_bucket_notes", "-", "_")
+  title       = "mcdeploy transfer of ${local.base}, on its notes"
+  permissions = ["storage.objects.delete"]
+}
+
+resource "google_storage_bucket_iam_member" "notes" {
+  bucket = var.bucket
+  role   = google_project_iam_custom_role.notes.id
+  member = "serviceAccount:${google_service_account.this["transfer"].email}"
+
+  condition {
+    title       = "notes"
+    description = "Only mcdeploy's own notes"
+    expression = join(" || ", [
+      "resource.name.startsWith('${local.objects}.mcdeploy/')",
+      "resource.name.startsWith('${local.objects}${var.model_prefix}') && resource.name.endsWith('/mcdeploy-push.json')",
+    ])
   }
 }
 

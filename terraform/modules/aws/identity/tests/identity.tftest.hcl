@@ -87,6 +87,25 @@ run "models_read_one_prefix_and_write_nothing" {
   }
 }
 
+run "transfers_write_one_prefix_and_delete_their_notes_alone" {
+  command = apply
+
+  assert {
+    condition = sort(flatten([
+      for statement in jsondecode(aws_iam_role_policy.this["transfer"].policy).Statement : statement.Resource
+      if contains(statement.Action, "s3:PutObject")
+    ])) == tolist(["arn:aws:s3:::shop-prod-models/.mcdeploy/*", "arn:aws:s3:::shop-prod-models/digits/*"])
+    error_message = "transfer Jobs write one prefix"
+  }
+  assert {
+    condition = sort(flatten([
+      for statement in jsondecode(aws_iam_role_policy.this["transfer"].policy).Statement : statement.Resource
+      if length([for action in statement.Action : action if strcontains(action, "Delete")]) > 0
+    ])) == tolist(["arn:aws:s3:::shop-prod-models/.mcdeploy/*", "arn:aws:s3:::shop-prod-models/digits/*/mcdeploy-push.json"])
+    error_message = "transfer Jobs delete no file of a version"
+  }
+}
+
 run "operator_writes_one_object_only" {
   command = apply
 

@@ -62,11 +62,24 @@ run "models_read_one_prefix_and_write_nothing" {
   }
 }
 
+run "transfers_write_one_prefix_and_delete_their_notes_alone" {
+  command = apply
+
+  assert {
+    condition     = length(regexall("StringStartsWith 'digits/'", azurerm_role_assignment.blobs["transfer"].condition)) == 3
+    error_message = "transfer Jobs read, list and write one prefix"
+  }
+  assert {
+    condition     = strcontains(azurerm_role_assignment.blobs["transfer"].condition, "(!(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete'}) OR @Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringLike 'digits/*/mcdeploy-push.json' OR @Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringStartsWith '.mcdeploy/')")
+    error_message = "transfer Jobs delete no file of a version"
+  }
+}
+
 run "operator_writes_one_object_only" {
   command = apply
 
   assert {
-    condition     = strcontains(azurerm_role_assignment.blobs["operator"].condition, "StringEquals '.mcdeploy/check'") && azurerm_role_assignment.blobs["transfer"].condition == null
+    condition     = strcontains(azurerm_role_assignment.blobs["operator"].condition, "StringEquals '.mcdeploy/check'")
     error_message = "the operator carries decisions, never object bytes"
   }
 }

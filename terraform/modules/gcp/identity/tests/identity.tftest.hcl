@@ -80,6 +80,31 @@ run "models_read_one_prefix_and_write_nothing" {
   }
 }
 
+run "transfers_write_one_prefix_and_delete_their_notes_alone" {
+  command = apply
+
+  assert {
+    condition     = google_project_iam_custom_role.bucket["transfer"].permissions == toset(["storage.objects.create", "storage.objects.get", "storage.objects.list"])
+    error_message = "transfer Jobs delete no file of a version"
+  }
+  assert {
+    condition = google_storage_bucket_iam_member.this["transfer"].condition[0].expression == join(" || ", [
+      "resource.name.startsWith('projects/_/buckets/shop-prod-1-shop-prod-models/objects/.mcdeploy/')",
+      "api.getAttribute('storage.googleapis.com/objectListPrefix', '').startsWith('.mcdeploy/')",
+      "resource.name.startsWith('projects/_/buckets/shop-prod-1-shop-prod-models/objects/digits/')",
+      "api.getAttribute('storage.googleapis.com/objectListPrefix', '').startsWith('digits/')",
+    ])
+    error_message = "transfer Jobs read, list and write one prefix, and their notes"
+  }
+  assert {
+    condition = google_project_iam_custom_role.notes.permissions == toset(["storage.objects.delete"]) && google_storage_bucket_iam_member.notes.condition[0].expression == join(" || ", [
+      "resource.name.startsWith('projects/_/buckets/shop-prod-1-shop-prod-models/objects/.mcdeploy/')",
+      "resource.name.startsWith('projects/_/buckets/shop-prod-1-shop-prod-models/objects/digits/') && resource.name.endsWith('/mcdeploy-push.json')",
+    ])
+    error_message = "transfer Jobs delete their notes alone"
+  }
+}
+
 run "operator_writes_one_object_only" {
   command = apply
 
