@@ -56,8 +56,11 @@ pub enum CopyState {
     Damaged(Sha256Digest),
     /// A manifest that cannot be read.
     Unreadable,
-    /// Files without a manifest.
+    /// Files without a manifest, that somebody claimed.
     Unfinished,
+    /// Objects without a manifest, a claim, or a removal's note: the keys of any application
+    /// may look like those of a version.
+    Foreign,
     /// Files that a removal left behind when it was killed.
     BeingRemoved,
 }
@@ -67,7 +70,7 @@ impl CopyState {
     pub fn digest(self) -> Option<Sha256Digest> {
         match self {
             Self::Whole(digest) | Self::Damaged(digest) => Some(digest),
-            Self::Unreadable | Self::Unfinished | Self::BeingRemoved => None,
+            Self::Unreadable | Self::Unfinished | Self::Foreign | Self::BeingRemoved => None,
         }
     }
 }
@@ -139,6 +142,8 @@ pub enum Keep {
     },
     /// Its manifest cannot be read, so that nothing is known of it.
     Unreadable,
+    /// Nothing says that mcdeploy wrote it.
+    Foreign,
     /// It was written not long ago.
     TooYoung {
         /// How long ago; none: the store does not tell.
@@ -163,6 +168,7 @@ impl Keep {
             Self::Copying { .. } => "Copying",
             Self::OtherBytes { .. } => "OtherBytes",
             Self::Unreadable => "Unreadable",
+            Self::Foreign => "Foreign",
             Self::TooYoung { .. } => "TooYoung",
             Self::Newest => "Newest",
             Self::LastReplica { .. } => "LastReplica",
@@ -195,6 +201,9 @@ impl fmt::Display for Keep {
             } => write!(f, "it is {actual}"),
             Self::OtherBytes { actual: None } => f.write_str("it has no manifest"),
             Self::Unreadable => f.write_str("its manifest cannot be read"),
+            Self::Foreign => f.write_str(
+                "no manifest or claim of mcdeploy names these objects: others may have written them",
+            ),
             Self::TooYoung { age: Some(age) } => {
                 write!(f, "written {} s ago", age.as_secs())
             }
@@ -257,6 +266,7 @@ fn is_another(copy: &Copy, named: &NamedVersion) -> Option<Keep> {
     let actual = copy.state.digest();
     match copy.state {
         CopyState::Unreadable => Some(Keep::Unreadable),
+        CopyState::Foreign => Some(Keep::Foreign),
         CopyState::Whole(_) | CopyState::Damaged(_) => named
             .digest
             .is_some_and(|digest| Some(digest) != actual)
@@ -272,6 +282,7 @@ fn guarded(copy: &Copy, newest: &BTreeSet<(&str, &str)>, rules: &GcRules) -> Opt
         // Somebody said that it may go.
         CopyState::BeingRemoved => return None,
         CopyState::Unreadable => return Some(Keep::Unreadable),
+        CopyState::Foreign => return Some(Keep::Foreign),
         CopyState::Whole(_) | CopyState::Damaged(_) | CopyState::Unfinished => {}
     }
     if copy.age.is_none_or(|age| age <= rules.older_than) {
@@ -288,7 +299,7 @@ fn newest(copies: &[Copy], keep: usize) -> BTreeSet<(&str, &str)> {
     let mut ages: BTreeMap<&str, BTreeMap<&str, Option<Duration>>> = BTreeMap::new();
     let with_manifest = copies.iter().filter(|copy| match copy.state {
         CopyState::Whole(_) | CopyState::Damaged(_) | CopyState::Unreadable => true,
-        CopyState::Unfinished | CopyState::BeingRemoved => false,
+        CopyState::Unfinished | CopyState::Foreign | CopyState::BeingRemoved => false,
     });
     for copy in with_manifest {
         let versions = ages.entry(&copy.model).or_default();

@@ -18,6 +18,9 @@ pub(crate) const RECEIPTS_PREFIX: &str = ".mcdeploy/receipts/";
 /// Prefix of leases: who reads or removes a version, see `lease`.
 pub(crate) const LEASES_PREFIX: &str = ".mcdeploy/leases/";
 
+/// Where removals note what they remove: a manifest each, `MODEL/VERSION/DIGEST.json`.
+pub(crate) const REMOVALS_PREFIX: &str = ".mcdeploy/removals/";
+
 /// Longest key in bytes; Amazon S3, Azure Blob and GCS all take 1024.
 const MAX_KEY_BYTES: usize = 1000;
 /// Longest name between two slashes in bytes; what Linux file systems take.

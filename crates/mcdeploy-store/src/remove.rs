@@ -1,9 +1,13 @@
 //! Takes a whole version out of a store.
 //!
 //! **Invariant:** at no moment, and after no crash, is a manifest there whose files are not:
-//! the manifest goes first, then the receipts, then the files. Who removes holds a lease and
+//! the manifest goes first, then the files, then the receipts. Who removes holds a lease and
 //! looks for claims and leases of copies before the first deletion; who copies looks for it
 //! (see `lease`). The same call again goes on where one was killed.
+//!
+//! **Invariant:** only files that a manifest of ours names, with its bytes, are deleted. What
+//! else lies below the version's prefix was written by others, and stays. So that it can be
+//! told apart after a crash too, the manifest is noted elsewhere before it goes (see `own`).
 
 use std::time::Duration;
 
@@ -11,14 +15,17 @@ use futures::{TryStreamExt as _, stream};
 use mcdeploy_api::{ErrorClass, Sha256Digest, names::MANIFEST_FILE};
 use tokio_util::sync::CancellationToken;
 
+use self::own::Own;
 use crate::{
-    Cause, ListedObject, ObjectInfo, Store, StoreError, VersionName,
-    key::RECEIPTS_PREFIX,
+    Cause, ForeignObject, ListedObject, ObjectInfo, Store, StoreError, VersionName,
+    key::{RECEIPTS_PREFIX, REMOVALS_PREFIX},
     lease::{self, Lease, Purpose, Seen},
     manifest::{CLAIM_FILE, own_key},
     publish::read_small,
     verify::{invalid, version_name},
 };
+
+mod own;
 
 /// Deletions that are under way at once.
 const CONCURRENCY: usize = 8;
@@ -49,6 +56,9 @@ pub enum Removal {
         objects: usize,
         /// Sum of their sizes, in bytes.
         bytes: u64,
+        /// Objects below its prefix that nothing of ours names, or that have other bytes:
+        /// others wrote them, and they stay. Sorted by key.
+        foreign: Vec<ForeignObject>,
     },
     /// Nothing was deleted.
     Spared(Spared),
@@ -127,19 +137,24 @@ async fn remove(
             return Ok(Removal::Spared(Spared::OtherBytes { actual }));
         }
     }
+    let mut own = Own::noted(store, name, cancel).await?;
     let mut deleting = Deleting::new(store, lease);
-    if let Some((object, _)) = manifest {
+    if let Some((object, bytes)) = manifest {
+        own.note(store, name, &bytes, cancel).await?;
         deleting.one(object, cancel).await?;
     }
-    let receipts = format!("{RECEIPTS_PREFIX}{}", name.prefix());
-    let receipts = store.list(&receipts, cancel).await?;
-    deleting.all(&receipts, cancel).await?;
     let claim = format!("{}{CLAIM_FILE}", name.prefix());
     let (claims, files): (Vec<_>, Vec<_>) = listed
         .into_iter()
         .filter(|object| object.key != manifest_key.as_str())
         .partition(|object| object.key == claim);
-    deleting.all(&files, cancel).await?;
+    let told = own.tell_apart(store, name, files, cancel).await?;
+    deleting.all(&told.own, cancel).await?;
+    for prefix in [RECEIPTS_PREFIX, REMOVALS_PREFIX] {
+        let notes = format!("{prefix}{}", name.prefix());
+        let notes = store.list(&notes, cancel).await?;
+        deleting.all(&notes, cancel).await?;
+    }
     // One that was given up holds the rest of the version until here.
     deleting.all(&claims, cancel).await?;
     let ended = leases.iter().filter(|seen| !lease.is_mine(seen));
@@ -147,7 +162,11 @@ async fn remove(
     let ended: Vec<_> = ended.map(|seen| seen.object.clone()).collect();
     deleting.all(&ended, cancel).await?;
     let Deleting { objects, bytes, .. } = deleting;
-    Ok(Removal::Removed { objects, bytes })
+    Ok(Removal::Removed {
+        objects,
+        bytes,
+        foreign: told.foreign,
+    })
 }
 
 /// Who is at work on the version. Without the store's time everybody still is.

@@ -1,13 +1,16 @@
 //! What a store holds, with what matters before something of it is removed.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     HeldLease, ListedObject, Store, StoreError, StoredVersion,
     catalog::{parts_of, versions_of},
-    key::LEASES_PREFIX,
+    key::{LEASES_PREFIX, REMOVALS_PREFIX},
     lease::{Purpose, Seen},
     manifest::CLAIM_FILE,
     sweep::store_clock,
@@ -25,7 +28,7 @@ pub struct SurveyedVersion {
     pub claim_age: Option<Duration>,
     /// Copies that read it now.
     pub copies: Vec<HeldLease>,
-    /// Whether a removal began and did not end, as far as its notes are there.
+    /// Whether a removal began and did not end: by its lease, or by its note of the manifest.
     pub is_being_removed: bool,
 }
 
@@ -51,6 +54,11 @@ pub async fn survey_versions(
             leases.entry((model, version)).or_default().push(seen);
         }
     }
+    let noted = objects.iter().filter_map(|object| {
+        let (model, version, _) = parts_of(object.key.strip_prefix(REMOVALS_PREFIX)?)?;
+        Some((model, version))
+    });
+    let noted: BTreeSet<_> = noted.collect();
     let mut dates: BTreeMap<(&str, &str), Dates> = BTreeMap::new();
     for object in &objects {
         if let Some((model, version, file)) = parts_of(&object.key) {
@@ -76,7 +84,7 @@ pub async fn survey_versions(
             copies: of(Purpose::Copy)
                 .filter_map(|lease| lease.held_at(now_s))
                 .collect(),
-            is_being_removed: of(Purpose::Removal).next().is_some(),
+            is_being_removed: of(Purpose::Removal).next().is_some() || noted.contains(&name),
             stored,
         }
     });

@@ -311,8 +311,10 @@ fn what_a_killed_removal_left_goes_at_once_and_other_leftovers_when_they_are_old
         copy("aws", "v1", 0),
         copy("aws", "v2", 0),
         copy("aws", "v3", 90),
+        copy("aws", "v4", 90),
     ];
     copies[0].state = CopyState::BeingRemoved;
+    copies[3].state = CopyState::Foreign;
     copies[1].state = CopyState::Unfinished;
     copies[2].state = CopyState::Unfinished;
     assert_eq!(
@@ -320,13 +322,15 @@ fn what_a_killed_removal_left_goes_at_once_and_other_leftovers_when_they_are_old
         [
             "aws v1 Remove",
             "aws v2 TooYoung: written 0 s ago",
-            "aws v3 Remove"
+            "aws v3 Remove",
+            "aws v4 Foreign: no manifest or claim of mcdeploy names these objects: \
+             others may have written them",
         ]
     );
 }
 
 fn any_copy() -> impl Strategy<Value = Copy> {
-    let state = (0..5_u8, 1..5_u8);
+    let state = (0..6_u8, 1..5_u8);
     (0..3_u8, 1..5_u8, state, any::<bool>(), 0..40_u32, 0..6_u8).prop_map(
         |(store, version, (state, bytes), verified, days, work)| {
             let digest = digest(&format!("v{bytes}"));
@@ -335,6 +339,7 @@ fn any_copy() -> impl Strategy<Value = Copy> {
                     0 => CopyState::Unfinished,
                     1 => CopyState::BeingRemoved,
                     2 => CopyState::Damaged(digest),
+                    3 => CopyState::Foreign,
                     _ => CopyState::Whole(digest),
                 },
                 verified,
@@ -423,6 +428,7 @@ proptest! {
             prop_assert!(rules.stores.contains(&copy.store));
             prop_assert!(references.unknown.is_empty());
             prop_assert!(copy.at_work.is_empty());
+            prop_assert!(copy.state != CopyState::Foreign);
             for reference in &references.known {
                 let (by_bytes, by_name) = match &reference.to {
                     Referred::Bytes { version, digest, .. } =>

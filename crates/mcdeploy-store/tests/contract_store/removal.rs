@@ -242,7 +242,7 @@ async fn it_goes_on_wherever_it_was_killed(store: &Arc<dyn Store>) {
                 matches!(again, Ok(Removal::Removed { .. })),
                 "{version}: {again:?}"
             );
-            for prefix in ["", ".mcdeploy/receipts/"] {
+            for prefix in ["", ".mcdeploy/receipts/", ".mcdeploy/removals/"] {
                 let prefix = format!("{prefix}digits/{version}/");
                 assert_eq!(keys(store.as_ref(), &prefix).await, [""; 0]);
             }
@@ -262,6 +262,66 @@ async fn it_goes_on_wherever_it_was_killed(store: &Arc<dyn Store>) {
         .unwrap();
     assert_eq!(swept.leases, [""; 0]);
     assert_eq!(keys(store.as_ref(), ".mcdeploy/leases/").await.len(), left);
+}
+
+/// Another application, or a person, wrote below the version's prefix too.
+async fn what_others_wrote_stays_wherever_it_was_killed(store: &Arc<dyn Store>) {
+    let bytes = Bytes::from_static;
+    for deletions in [0, 1, 3, 100] {
+        let version = format!("shared{deletions}");
+        let prefix = format!("digits/{version}/");
+        let digest = push_small(store.as_ref(), &version).await;
+        let theirs = [
+            (format!("{prefix}a.bin"), bytes(b"other bytes")),
+            (format!("{prefix}sub/notes.txt"), bytes(b"of a person")),
+        ];
+        delete(store.as_ref(), &theirs[0].0).await;
+        for (object, bytes) in &theirs {
+            create(store.as_ref(), &key(object), bytes).await.unwrap();
+        }
+        let dying = Wrapped::dying(store, deletions, false);
+        let mut done = remove(&dying, &version, Some(digest), HOUR).await;
+        if deletions < 100 {
+            assert!(done.is_err(), "{done:?}");
+            done = remove(store.as_ref(), &version, Some(digest), HOUR).await;
+        }
+        let Removal::Removed { foreign, .. } = done.unwrap() else {
+            panic!("{version} was spared");
+        };
+        let foreign: Vec<_> = foreign.into_iter().map(|object| object.key).collect();
+        let expected: Vec<_> = theirs.iter().map(|(object, _)| object.clone()).collect();
+        assert_eq!(foreign, expected);
+        assert_eq!(keys(store.as_ref(), &prefix).await, expected);
+        for prefix in [".mcdeploy/receipts/", ".mcdeploy/removals/"] {
+            let prefix = format!("{prefix}digits/{version}/");
+            assert_eq!(keys(store.as_ref(), &prefix).await, [""; 0]);
+        }
+    }
+}
+
+/// The keys of any application look like `MODEL/VERSION/FILE`.
+async fn what_no_manifest_or_claim_names_is_no_version_of_ours(store: &dyn Store) {
+    let object = "logs/2024/01.gz";
+    create(store, &key(object), &Bytes::from_static(b"theirs"))
+        .await
+        .unwrap();
+    let request = RemoveRequest {
+        store,
+        model: "logs",
+        version: "2024",
+        digest: None,
+        abandoned_after: Duration::ZERO,
+        holder: "a test",
+    };
+    let done = remove_version(&request, &token()).await.unwrap();
+    let Removal::Removed {
+        objects, foreign, ..
+    } = done
+    else {
+        panic!("{done:?}");
+    };
+    assert_eq!((objects, foreign.len()), (0, 1));
+    assert_eq!(keys(store, "logs/").await, [object]);
 }
 
 async fn note(store: &dyn Store, object: &str, purpose: &str, seconds: u64) {
@@ -423,6 +483,8 @@ async fn all(store: Arc<dyn Store>) {
     it_gives_way_to_whoever_is_at_work(&store).await;
     whoever_is_at_work_gives_way_to_it(&store).await;
     a_copy_under_way_holds_its_source(&store).await;
+    what_others_wrote_stays_wherever_it_was_killed(&store).await;
+    what_no_manifest_or_claim_names_is_no_version_of_ours(store.as_ref()).await;
     sweep(store.as_ref(), Duration::ZERO, false, &token())
         .await
         .unwrap();

@@ -387,14 +387,24 @@ async fn without_a_hub_a_version_goes_only_by_its_digest_and_when_asked_for() {
         clouds.s3.object_file("digits/v1/config.json").exists(),
         "a dry run"
     );
+    let theirs = clouds.s3.object_file("digits/v1/notes.txt");
+    std::fs::write(&theirs, b"of a person").unwrap();
     let (code, stdout, stderr) = gc(&["--remove", &right, "--yes"]);
     assert_eq!(code, 0, "{stderr}");
+    let row = &json(&stdout)["versions"][0];
+    assert_eq!(row["action"], "Removed", "{stdout}");
+    let message = row["message"].as_str().unwrap();
+    assert!(message.contains("digits/v1/notes.txt"), "{message}");
+    assert!(!clouds.s3.object_file("digits/v1/config.json").exists());
+    assert_eq!(std::fs::read(&theirs).unwrap(), b"of a person");
+    let (code, stdout, stderr) = gc(&["--remove", &right, "--yes"]);
+    assert_eq!(code, 0, "{stderr}");
+    let row = &json(&stdout)["versions"][0];
     assert_eq!(
-        json(&stdout)["versions"][0]["action"],
-        "Removed",
+        (row["action"].as_str(), row["reason"].as_str()),
+        (Some("Keep"), Some("Foreign")),
         "{stdout}"
     );
-    assert!(!clouds.s3.object_file("digits/v1/config.json").exists());
     let (code, stdout, _) = clouds.run(&["artifacts", "verify", "digits:v2", &s3]);
     assert_eq!(code, 0, "{stdout}");
 }

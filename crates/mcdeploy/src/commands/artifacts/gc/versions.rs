@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use mcdeploy_api::ReplicaState;
 use mcdeploy_plan::gc::{Copy, CopyState, GcRules, Keep, References, Verdict, collect, references};
 use mcdeploy_store::{
-    Removal, RemoveRequest, Spared, Store, StoreError, StoredState, SurveyedVersion,
+    ForeignObject, Removal, RemoveRequest, Spared, Store, StoreError, StoredState, SurveyedVersion,
     remove_version, survey_versions, verify_replica,
 };
 use serde_json::{Value, json};
@@ -45,7 +45,8 @@ struct Row {
 enum Outcome {
     /// It would go.
     Removable,
-    Removed,
+    /// Without what others wrote there.
+    Removed(Vec<ForeignObject>),
     Kept(Keep),
     /// It was to go, and somebody is at work on it now.
     Spared(Spared),
@@ -182,6 +183,7 @@ fn copy(store: &str, surveyed: &SurveyedVersion, abandoned_after: Duration) -> C
         (StoredState::Damaged, Some(digest)) => CopyState::Damaged(digest),
         (StoredState::Whole | StoredState::Damaged, None) => CopyState::Unreadable,
         (StoredState::Unfinished, _) if *is_being_removed => CopyState::BeingRemoved,
+        (StoredState::Unfinished, _) if claim_age.is_none() => CopyState::Foreign,
         (StoredState::Unfinished, _) => CopyState::Unfinished,
     };
     let mut at_work: Vec<_> = copies.iter().map(|lease| lease.holder.clone()).collect();
@@ -244,7 +246,7 @@ async fn remove(row: &mut Row, args: &GcArgs, cancel: &CancellationToken) {
         holder: "mcdeploy artifacts gc",
     };
     row.outcome = match remove_version(&request, cancel).await {
-        Ok(Removal::Removed { .. }) => Outcome::Removed,
+        Ok(Removal::Removed { foreign, .. }) => Outcome::Removed(foreign),
         Ok(Removal::Spared(spared)) => Outcome::Spared(spared),
         Err(error) => Outcome::Failed(error),
     };
@@ -255,7 +257,7 @@ impl Outcome {
     fn shown(&self) -> (&'static str, &'static str, String) {
         match self {
             Self::Removable => ("Remove", "Unneeded", String::new()),
-            Self::Removed => ("Removed", "Unneeded", String::new()),
+            Self::Removed(foreign) => ("Removed", "Unneeded", stays(foreign)),
             Self::Kept(keep) => ("Keep", keep.as_str(), keep.to_string()),
             Self::Spared(Spared::Copied { holder }) => ("Keep", "Copying", holder.clone()),
             Self::Spared(Spared::Claimed) => {
@@ -268,6 +270,18 @@ impl Outcome {
             Self::Failed(error) => ("Failed", "StoreError", chain(error)),
         }
     }
+}
+
+/// What others wrote below the version's prefix.
+fn stays(foreign: &[ForeignObject]) -> String {
+    let Some(first) = foreign.first() else {
+        return String::new();
+    };
+    let more = match foreign.len() - 1 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("what others wrote stays: {first}{more}")
 }
 
 fn report(args: &GcArgs, rows: &[Row], looked: &[Looked]) -> Value {
@@ -345,7 +359,7 @@ fn end(
         printer.error(chain(error));
         status = ExitStatus::Failed;
     }
-    let goes = |row: &&Row| matches!(row.outcome, Outcome::Removable | Outcome::Removed);
+    let goes = |row: &&Row| matches!(row.outcome, Outcome::Removable | Outcome::Removed(_));
     let going: Vec<_> = rows.iter().filter(goes).collect();
     let bytes = size(going.iter().map(|row| row.size_bytes).sum());
     if args.output == ReportFormat::Table {
