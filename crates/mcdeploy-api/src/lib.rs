@@ -30,6 +30,7 @@ mod model_deployment;
 mod model_rollout;
 mod model_version;
 pub mod names;
+mod recorded;
 mod routing_snapshot;
 mod staging;
 mod traffic_policy;
@@ -64,9 +65,10 @@ pub use model_version::{
     CopyProgress, ModelVersion, ModelVersionSpec, ModelVersionStatus, ReplicaState,
     StoreReplicaStatus,
 };
+pub use recorded::recorded_container;
 pub use routing_snapshot::{
     AppliedEpoch, Epoch, RegionRoute, RevisionRoute, RoutingSnapshot, RoutingSnapshotSpec,
-    RoutingSnapshotStatus,
+    RoutingSnapshotStatus, SNAPSHOT_FEATURES,
 };
 pub use staging::{NodeCacheReport, StagedState, StagedVersion, StagingEntry};
 pub use traffic_policy::{

@@ -1,4 +1,9 @@
 //! `RoutingSnapshot`: what the gateways of one member cluster route by.
+//!
+//! **Invariant:** a field is added, and none is ever changed or taken away: hub, members,
+//! gateways and CRDs are upgraded at different moments. A gateway skips fields that it does
+//! not know, takes the hub's hash as it is, and says which ones it knows (`features`); the
+//! hub writes a new field only where every gateway and the CRD know it.
 
 use std::{cmp::Ordering, fmt};
 
@@ -39,7 +44,7 @@ use crate::{Provider, Sha256Digest};
 #[x_kube(validation = Rule::new(
     "self.epoch.term > oldSelf.epoch.term || (self.epoch.term == oldSelf.epoch.term && self.epoch.seq > oldSelf.epoch.seq) || (self.epoch == oldSelf.epoch && self.hash == oldSelf.hash)"
 ).message("a routing snapshot's epoch only rises"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct RoutingSnapshotSpec {
     /// Model name, as in `/v2/models/<model>/…`.
     #[schemars(length(min = 1, max = 40))]
@@ -47,7 +52,8 @@ pub struct RoutingSnapshotSpec {
     /// Order of decisions. A gateway refuses a lower one, and the same one with
     /// another hash.
     pub epoch: Epoch,
-    /// SHA-256, in hex, of the content: see [`RoutingSnapshotSpec::content_hash`].
+    /// What the hub calls the content: see [`RoutingSnapshotSpec::content_hash`]. Gateways
+    /// compare it, and do not compute it: another version of the hub may know more fields.
     #[schemars(length(max = 64))]
     pub hash: String,
     /// Name of the member cluster that this snapshot is for.
@@ -77,7 +83,7 @@ pub struct RoutingSnapshotSpec {
 
 /// One revision in this region.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct RevisionRoute {
     /// Revision id.
     #[schemars(length(min = 1, max = 63))]
@@ -95,7 +101,7 @@ pub struct RevisionRoute {
 
 /// Another region, reached through its gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct RegionRoute {
     /// Member cluster.
     #[schemars(length(min = 1, max = 63))]
@@ -130,7 +136,7 @@ pub struct RegionRoute {
     Deserialize,
     JsonSchema,
 )]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Epoch {
     /// Rises with each leader that writes.
     #[schemars(range(min = 0))]
@@ -166,6 +172,13 @@ pub struct AppliedEpoch {
     pub epoch: Epoch,
     /// Hash that goes with the epoch.
     pub hash: String,
+    /// What the gateway can do with snapshots beside the fields of 2026-11, sorted: see
+    /// [`SNAPSHOT_FEATURES`]. None: it is a gateway of before, which refuses snapshots with
+    /// a field that it does not know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub features: Vec<String>,
     /// Set when a newer snapshot was refused, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
@@ -175,9 +188,17 @@ pub struct AppliedEpoch {
     pub not_kept: Option<String>,
 }
 
+/// What a gateway of this version reports as `features`, sorted: one word for each field
+/// of a snapshot that came after 2026-11, and
+///
+/// - `UnknownFields`: it skips fields that it does not know, and takes the hub's hash as it
+///   is.
+pub const SNAPSHOT_FEATURES: &[&str] = &["UnknownFields"];
+
 impl RoutingSnapshotSpec {
     /// SHA-256, in hex, of everything but `epoch` and `hash`. Equal content has equal
-    /// hashes, whoever decided it and when.
+    /// hashes, whoever decided it and when; whether that holds between versions of mcdeploy
+    /// nobody may rely on.
     pub fn content_hash(&self) -> String {
         let Self {
             model,

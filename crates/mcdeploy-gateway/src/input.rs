@@ -52,7 +52,7 @@ impl<'de> Deserialize<'de> for ObjectKey {
 
 /// Everything that the member's API server says, as last seen.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Input {
     /// Routing snapshots.
     pub snapshots: BTreeMap<ObjectKey, RoutingSnapshotSpec>,

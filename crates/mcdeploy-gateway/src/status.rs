@@ -7,7 +7,7 @@ use kube::{
     Client,
     api::{Patch, PatchParams},
 };
-use mcdeploy_api::AppliedEpoch;
+use mcdeploy_api::{AppliedEpoch, SNAPSHOT_FEATURES};
 use serde_json::json;
 use tokio::{
     sync::watch,
@@ -102,12 +102,33 @@ impl Writer {
             gateway: self.pod.clone(),
             epoch,
             hash,
+            features: SNAPSHOT_FEATURES
+                .iter()
+                .map(|&word| word.to_owned())
+                .collect(),
             refused: report.refused,
             not_kept,
         }
     }
 
+    /// Writes, where need be without what a CRD of before does not know: the API server
+    /// refuses the whole of an apply that has a field outside of the schema.
     async fn write(&self, key: &ObjectKey, applied: &[AppliedEpoch]) -> Result<(), WriteError> {
+        let written = self.apply(key, applied).await;
+        let has_features = applied.iter().any(|entry| !entry.features.is_empty());
+        match written {
+            Err(WriteError::Kube(error)) if has_features && is_outside_of_schema(&error) => {
+                let without = applied.iter().cloned().map(|entry| AppliedEpoch {
+                    features: vec![],
+                    ..entry
+                });
+                self.apply(key, &without.collect::<Vec<_>>()).await
+            }
+            other => other,
+        }
+    }
+
+    async fn apply(&self, key: &ObjectKey, applied: &[AppliedEpoch]) -> Result<(), WriteError> {
         let patch = json!({
             "apiVersion": "mcdeploy.dev/v1alpha1",
             "kind": "RoutingSnapshot",
@@ -125,4 +146,9 @@ impl Writer {
         .map(drop)
         .map_err(|e| WriteError::Kube(Box::new(e)))
     }
+}
+
+/// The API server's word for a field that the CRD does not have.
+fn is_outside_of_schema(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.message.contains("field not declared in schema"))
 }

@@ -15,7 +15,7 @@ use kube::{
     Api, Client, CustomResourceExt, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
-use mcdeploy_api::{AppliedEpoch, RoutingSnapshot, RoutingSnapshotSpec};
+use mcdeploy_api::{AppliedEpoch, RoutingSnapshot, RoutingSnapshotSpec, SNAPSHOT_FEATURES};
 use mcdeploy_gateway::{Config, Gateway, Options, Source};
 use mcdeploy_sandbox::testing::TestApiServer;
 use serde_json::json;
@@ -49,9 +49,13 @@ async fn other_region() -> SocketAddr {
 
 impl World {
     async fn start() -> Self {
+        Self::with(RoutingSnapshot::crd()).await
+    }
+
+    async fn with(kind: CustomResourceDefinition) -> Self {
         let server = TestApiServer::start().await.unwrap();
         let client = server.client().await.unwrap();
-        define_kind(&client).await;
+        define_kind(&client, &kind).await;
         let state_dir = tempfile::tempdir().unwrap();
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let mut config = Config::new("aws");
@@ -130,10 +134,9 @@ impl World {
     }
 }
 
-async fn define_kind(client: &Client) {
+async fn define_kind(client: &Client, kind: &CustomResourceDefinition) {
     let crds = Api::<CustomResourceDefinition>::all(client.clone());
-    let crd = RoutingSnapshot::crd();
-    crds.create(&PostParams::default(), &crd).await.unwrap();
+    crds.create(&PostParams::default(), kind).await.unwrap();
     let snapshots = Api::<RoutingSnapshot>::all(client.clone());
     let served = timeout(PATIENCE, async {
         while snapshots.list(&ListParams::default()).await.is_err() {
@@ -184,10 +187,10 @@ async fn snapshots_are_watched_applied_reported_and_kept() {
         .await;
     assert_eq!(world.infer().await, (200, "elsewhere".to_owned()));
 
-    // A hash that does not fit: refused, and the one before goes on.
-    let mut forged = spec(2, 0, other);
-    forged.hash = "0".repeat(64);
-    world.publish(&forged).await;
+    // One for another cluster: refused, and the one before goes on.
+    let mut misplaced = spec(2, 0, other);
+    misplaced.cluster = "gcp".to_owned();
+    world.publish(&misplaced).await;
     let refused = |a: &AppliedEpoch| a.epoch.seq == 1 && a.refused.is_some();
     world.applied(refused).await;
     world.publish(&spec(3, 0, other)).await;
@@ -216,6 +219,54 @@ async fn snapshots_are_watched_applied_reported_and_kept() {
     world.running.await.unwrap();
     let left = snapshots.get("digits").await.unwrap();
     assert!(left.status.unwrap_or_default().applied.is_empty());
+}
+
+/// Charts of CRDs and of members are upgraded at different moments.
+#[tokio::test]
+async fn a_gateway_reports_what_it_knows_and_does_without_where_the_kind_is_older() {
+    let of_2026_11 = include_str!("../../../tests/fixtures/2026-11-30/crds/routingsnapshots.yaml");
+    let older = serde_saphyr::from_str(of_2026_11).unwrap();
+    let other = other_region().await;
+    for (kind, expected) in [(RoutingSnapshot::crd(), SNAPSHOT_FEATURES), (older, &[])] {
+        let world = World::with(kind).await;
+        world.publish(&spec(1, 0, other)).await;
+        let found = world.applied(|a| a.epoch.seq == 1).await;
+        assert_eq!(found.status.unwrap().applied[0].features, expected);
+        assert_eq!(world.infer().await, (200, "elsewhere".to_owned()));
+        world.cancel.cancel();
+        world.running.await.unwrap();
+    }
+}
+
+/// A hub that knows more writes more, where the kind has it.
+#[tokio::test]
+async fn fields_of_a_newer_hub_are_skipped_and_its_hash_is_taken() {
+    let mut kind = serde_json::to_value(RoutingSnapshot::crd()).unwrap();
+    let spec_schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+    let route = format!("{spec_schema}/revisions/items/properties");
+    for place in [spec_schema, &route] {
+        kind.pointer_mut(place).unwrap()["ofTomorrow"] = json!({ "type": "string" });
+    }
+    let world = World::with(serde_json::from_value(kind).unwrap()).await;
+    let other = other_region().await;
+    let mut newer = serde_json::to_value(spec(1, 0, other)).unwrap();
+    newer["ofTomorrow"] = json!("new");
+    newer["revisions"][0]["ofTomorrow"] = json!("new");
+    newer["hash"] = json!("h".repeat(64));
+    let object = json!({
+        "apiVersion": "mcdeploy.dev/v1alpha1", "kind": "RoutingSnapshot",
+        "metadata": { "name": "digits" }, "spec": newer,
+    });
+    let params = PatchParams::apply("hub").force();
+    let (api, patch) = (world.snapshots(), Patch::Apply(object));
+    api.patch("digits", &params, &patch).await.unwrap();
+    let found = world.applied(|a| a.epoch.seq == 1).await;
+    let entry = &found.status.unwrap().applied[0];
+    assert_eq!(
+        (entry.refused.clone(), entry.hash.as_str()),
+        (None, &*"h".repeat(64))
+    );
+    assert_eq!(world.infer().await, (200, "elsewhere".to_owned()));
 }
 
 #[tokio::test]

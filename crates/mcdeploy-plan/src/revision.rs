@@ -19,6 +19,7 @@ pub struct RevisionRecord {
     /// Digest of the version's manifest.
     pub manifest_digest: Sha256Digest,
     /// The model server.
+    #[serde(deserialize_with = "mcdeploy_api::recorded_container")]
     pub container: Container,
 }
 
@@ -65,7 +66,9 @@ pub fn input_hash(
 
 #[cfg(test)]
 mod tests {
-    use mcdeploy_api::{ClusterSelection, ObjectName};
+    use std::collections::BTreeMap;
+
+    use mcdeploy_api::{ClusterSelection, ObjectName, ResourceRequirements};
 
     use super::*;
 
@@ -105,5 +108,35 @@ mod tests {
         let mut other = record();
         other.container.args.push("--threads=2".into());
         assert_ne!(other.id(), record().id());
+    }
+
+    /// Records as hubs of 2026-11 wrote them, with their ids.
+    const OF_2026_11: &str = include_str!("../../../tests/fixtures/2026-11-30/records.json");
+
+    #[test]
+    fn records_of_earlier_versions_are_read_and_keep_their_ids() {
+        let records: BTreeMap<String, RevisionRecord> = serde_json::from_str(OF_2026_11).unwrap();
+        assert!(records.len() >= 3);
+        for (id, record) in records {
+            assert_eq!(record.id(), id, "{record:?}");
+        }
+    }
+
+    #[test]
+    fn fields_of_later_versions_are_skipped() {
+        let mut newer = serde_json::to_value(record()).unwrap();
+        newer["container"]["env"] = serde_json::json!([{ "name": "A", "value": "b" }]);
+        let known: RevisionRecord = serde_json::from_value(newer.clone()).unwrap();
+        newer["ofTomorrow"] = "new".into();
+        newer["container"]["ofTomorrow"] = "new".into();
+        newer["container"]["env"][0]["ofTomorrow"] = "new".into();
+        newer["container"]["resources"] = serde_json::json!({ "ofTomorrow": {} });
+        let read: RevisionRecord = serde_json::from_value(newer).unwrap();
+        let resources = Some(ResourceRequirements::default());
+        let container = Container {
+            resources,
+            ..known.container
+        };
+        assert_eq!(read, RevisionRecord { container, ..known });
     }
 }

@@ -140,6 +140,7 @@ impl Gateway {
             gateway: format!("gateway-{}", self.cluster),
             epoch: spec.epoch,
             hash: spec.hash.clone(),
+            features: vec![],
             refused: None,
             not_kept: None,
         };

@@ -564,6 +564,7 @@ impl Sim {
                     gateway: format!("gateway-{name}"),
                     epoch: snapshot.spec.epoch,
                     hash: snapshot.spec.hash.clone(),
+                    features: vec![],
                     refused: None,
                     not_kept: None,
                 };
