@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 /// Serves ONNX models over Open Inference Protocol v2 (REST).
@@ -11,6 +11,9 @@ use tracing_subscriber::EnvFilter;
 #[derive(Clone, Debug, Parser)]
 #[command(version, about)]
 pub struct Args {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Directory that holds `<model>/<version>/*.onnx`.
     #[arg(long, env = "MCSERVE_MODELS_DIR", default_value = "/mnt/models")]
     pub models_dir: PathBuf,
@@ -37,9 +40,31 @@ pub struct Args {
     /// After that: how long requests in flight may take to end.
     #[arg(long, env = "MCSERVE_DRAIN", default_value = "20s", value_parser = duration)]
     pub drain: Duration,
+    /// File that gets the reason when the server cannot serve, if it is there. Kubernetes makes
+    /// it, and shows what is in it with the pod.
+    #[arg(
+        long,
+        env = "MCSERVE_TERMINATION_LOG",
+        value_name = "FILE",
+        default_value = "/dev/termination-log"
+    )]
+    pub termination_log: PathBuf,
     /// Log filter, such as `info` or `mcserve=debug`.
     #[arg(long, env = "MCSERVE_LOG", default_value = "info", value_parser = log_filter)]
     pub log: String,
+}
+
+/// What the program does instead of serving.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Say whether each version in a directory can be served, and why not.
+    ///
+    /// Loads them as the server does. Ends 0 when all can be served, 1 when one cannot, 2 when
+    /// there is nothing to look at.
+    Check {
+        /// Directory that holds `<model>/<version>/*.onnx`, or one version.
+        dir: PathBuf,
+    },
 }
 
 impl Args {

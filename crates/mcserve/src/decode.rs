@@ -1,10 +1,12 @@
 //! JSON tensors to tract's, and back.
 
-use tract_onnx::prelude::{DatumType, Tensor, TractResult, tract_ndarray::ArrayD};
+use tract_onnx::prelude::{DatumType, Tensor, TractResult, f16, tract_ndarray::ArrayD};
 
 use crate::{
     error::InputError,
-    protocol::{Data, InputTensor, OutputTensor, Scalar, TensorMetadata},
+    protocol::{
+        Data, InputTensor, OutputTensor, Scalar, Scalars, TensorMetadata, TensorParameters,
+    },
 };
 
 /// An input or output of a model.
@@ -14,8 +16,32 @@ pub struct TensorSpec {
     pub name: String,
     /// Type of its values.
     pub datatype: Datatype,
-    /// Sizes; `None` is up to the request.
-    pub dims: Vec<Option<usize>>,
+    /// Sizes.
+    pub dims: Vec<Dim>,
+    /// What its columns stand for, as a JSON list, where the model says so.
+    pub labels: Option<String>,
+    /// Smallest and largest value, where the model looks them up in a table.
+    pub range: Option<(i64, i64)>,
+}
+
+/// One size of an input or output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dim {
+    /// This size.
+    Fixed(usize),
+    /// Up to the request.
+    Any,
+    /// Up to the request, but equal to all others of the same number.
+    Group(usize),
+}
+
+impl Dim {
+    fn takes(self, size: usize) -> bool {
+        match self {
+            Self::Fixed(fixed) => fixed == size,
+            Self::Any | Self::Group(_) => true,
+        }
+    }
 }
 
 impl TensorSpec {
@@ -25,11 +51,18 @@ impl TensorSpec {
             name: self.name.clone(),
             datatype: self.datatype.as_str(),
             shape: self.shape(),
+            parameters: self
+                .labels
+                .clone()
+                .map(|labels| TensorParameters { labels }),
         }
     }
 
     fn shape(&self) -> Vec<i64> {
-        let size = |dim: &Option<usize>| dim.map_or(-1, |dim| i64::try_from(dim).unwrap_or(-1));
+        let size = |dim: &Dim| match dim {
+            Dim::Fixed(size) => i64::try_from(*size).unwrap_or(-1),
+            Dim::Any | Dim::Group(_) => -1,
+        };
         self.dims.iter().map(size).collect()
     }
 }
@@ -62,12 +95,12 @@ macro_rules! datatypes {
                 }
             }
 
-            fn tensor(self, shape: &[usize], scalars: &[Scalar]) -> Result<Tensor, Refused> {
+            fn tensor(self, shape: &[usize], scalars: &Scalars) -> Result<Tensor, Refused> {
                 match self {
                     $(Self::$variant => {
-                        let mut values = Vec::with_capacity(scalars.len());
-                        for (index, scalar) in scalars.iter().enumerate() {
-                            let value = <$rust as FromScalar>::from_scalar(*scalar);
+                        let mut values = Vec::with_capacity(scalars.values.len());
+                        for (index, scalar) in scalars.values.iter().enumerate() {
+                            let value = <$rust as FromScalar>::from_scalar(*scalar, &scalars.texts);
                             values.push(value.ok_or(Refused::Value(index))?);
                         }
                         let array = ArrayD::from_shape_vec(shape.to_vec(), values);
@@ -81,7 +114,7 @@ macro_rules! datatypes {
                     $(Self::$variant => {
                         let tensor = tensor.cast_to::<$rust>()?;
                         let values = tensor.to_plain_array_view::<$rust>()?;
-                        Data::$data(values.iter().copied().map(Into::into).collect())
+                        Data::$data(values.iter().cloned().map(Into::into).collect())
                     })*
                 })
             }
@@ -99,8 +132,17 @@ datatypes! {
     Int16, "INT16", i16, I16, Int;
     Int32, "INT32", i32, I32, Int;
     Int64, "INT64", i64, I64, Int;
+    Fp16, "FP16", f16, F16, Fp32;
     Fp32, "FP32", f32, F32, Fp32;
     Fp64, "FP64", f64, F64, Fp64;
+    Bytes, "BYTES", String, String, Text;
+}
+
+impl Datatype {
+    /// Whether values may be fractions.
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::Fp16 | Self::Fp32 | Self::Fp64)
+    }
 }
 
 enum Refused {
@@ -110,28 +152,56 @@ enum Refused {
 
 /// Takes a JSON scalar if the type holds it without loss beyond rounding.
 trait FromScalar: Sized {
-    fn from_scalar(scalar: Scalar) -> Option<Self>;
+    fn from_scalar(scalar: Scalar, texts: &[String]) -> Option<Self>;
 }
 
 impl FromScalar for bool {
-    fn from_scalar(scalar: Scalar) -> Option<Self> {
+    fn from_scalar(scalar: Scalar, _texts: &[String]) -> Option<Self> {
         match scalar {
             Scalar::Bool(value) => Some(value),
             Scalar::Int(0) => Some(false),
             Scalar::Int(1) => Some(true),
-            Scalar::Int(_) | Scalar::UInt(_) | Scalar::Float(_) => None,
+            Scalar::Int(_)
+            | Scalar::UInt(_)
+            | Scalar::Float(_)
+            | Scalar::Null
+            | Scalar::Text(_) => None,
         }
     }
+}
+
+impl FromScalar for String {
+    #[inline]
+    fn from_scalar(scalar: Scalar, texts: &[String]) -> Option<Self> {
+        match scalar {
+            Scalar::Text(text) => texts.get(text).cloned(),
+            Scalar::Int(_)
+            | Scalar::UInt(_)
+            | Scalar::Float(_)
+            | Scalar::Bool(_)
+            | Scalar::Null => None,
+        }
+    }
+}
+
+/// A float that is a whole number, which is how some clients write one.
+fn whole(value: f64) -> Option<i64> {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    let fits = value.fract() == 0.0 && (-LIMIT..LIMIT).contains(&value);
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole and in range")]
+    fits.then_some(value as i64)
 }
 
 macro_rules! integers {
     ($($rust:ty)*) => { $(
         impl FromScalar for $rust {
-            fn from_scalar(scalar: Scalar) -> Option<Self> {
+            #[inline]
+            fn from_scalar(scalar: Scalar, _texts: &[String]) -> Option<Self> {
                 match scalar {
                     Scalar::Int(value) => value.try_into().ok(),
                     Scalar::UInt(value) => value.try_into().ok(),
-                    Scalar::Float(_) | Scalar::Bool(_) => None,
+                    Scalar::Float(value) => whole(value)?.try_into().ok(),
+                    Scalar::Bool(_) | Scalar::Null | Scalar::Text(_) => None,
                 }
             }
         }
@@ -140,26 +210,59 @@ macro_rules! integers {
 
 integers!(u8 u16 u32 u64 i8 i16 i32 i64);
 
+/// NaN and infinity as protobuf's JSON mapping writes them.
+fn not_finite(text: &str) -> Option<f64> {
+    Some(match text {
+        "NaN" => f64::NAN,
+        "Infinity" => f64::INFINITY,
+        "-Infinity" => f64::NEG_INFINITY,
+        _ => return None,
+    })
+}
+
 impl FromScalar for f64 {
+    #[inline]
     #[expect(clippy::cast_precision_loss, reason = "rounding is what a float does")]
-    fn from_scalar(scalar: Scalar) -> Option<Self> {
+    fn from_scalar(scalar: Scalar, texts: &[String]) -> Option<Self> {
         match scalar {
             Scalar::Int(value) => Some(value as Self),
             Scalar::UInt(value) => Some(value as Self),
-            Scalar::Float(value) => value.is_finite().then_some(value),
+            Scalar::Float(value) => Some(value),
+            // A missing value: what KServe's client and pandas make of a NaN, and what
+            // MLServer takes for one.
+            Scalar::Null => Some(Self::NAN),
+            Scalar::Text(text) => not_finite(texts.get(text)?),
             Scalar::Bool(_) => None,
         }
     }
 }
 
 impl FromScalar for f32 {
+    #[inline]
     #[expect(
         clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
         reason = "rounding is what a float does"
     )]
-    fn from_scalar(scalar: Scalar) -> Option<Self> {
-        let value = f64::from_scalar(scalar)? as Self;
-        value.is_finite().then_some(value)
+    fn from_scalar(scalar: Scalar, texts: &[String]) -> Option<Self> {
+        match scalar {
+            Scalar::Int(value) => Some(value as Self),
+            Scalar::UInt(value) => Some(value as Self),
+            // A JSON number is finite: what is not any more was too large.
+            Scalar::Float(value) => Some(value as Self).filter(|value| value.is_finite()),
+            Scalar::Bool(_) | Scalar::Null | Scalar::Text(_) => {
+                f64::from_scalar(scalar, texts).map(|value| value as Self)
+            }
+        }
+    }
+}
+
+impl FromScalar for f16 {
+    #[inline]
+    fn from_scalar(scalar: Scalar, texts: &[String]) -> Option<Self> {
+        let wide = f64::from_scalar(scalar, texts)?;
+        let value = Self::from_f64(wide);
+        (value.is_finite() || !wide.is_finite()).then_some(value)
     }
 }
 
@@ -186,7 +289,42 @@ pub fn decode(specs: &[TensorSpec], given: Vec<InputTensor>) -> Result<Vec<Tenso
             name: spec.name.clone(),
         })
     };
-    tensors.into_iter().zip(specs).map(missing).collect()
+    let tensors: Vec<Tensor> = tensors
+        .into_iter()
+        .zip(specs)
+        .map(missing)
+        .collect::<Result<_, _>>()?;
+    check_groups(specs, &tensors)?;
+    Ok(tensors)
+}
+
+/// Sizes of one group are equal: all inputs have the same batch.
+fn check_groups(specs: &[TensorSpec], tensors: &[Tensor]) -> Result<(), InputError> {
+    let mut seen: Vec<Option<(usize, usize)>> = vec![];
+    for (input, (spec, tensor)) in specs.iter().zip(tensors).enumerate() {
+        for (axis, (dim, size)) in spec.dims.iter().zip(tensor.shape()).enumerate() {
+            let Dim::Group(group) = *dim else {
+                continue;
+            };
+            if seen.len() <= group {
+                seen.resize(group + 1, None);
+            }
+            match seen[group] {
+                Some((other, expected)) if expected != *size => {
+                    return Err(InputError::UnequalSizes {
+                        name: spec.name.clone(),
+                        axis,
+                        size: *size,
+                        other: specs[other].name.clone(),
+                        expected,
+                    });
+                }
+                Some(_) => {}
+                None => seen[group] = Some((input, *size)),
+            }
+        }
+    }
+    Ok(())
 }
 
 fn decode_one(spec: &TensorSpec, input: &InputTensor) -> Result<Tensor, InputError> {
@@ -208,7 +346,7 @@ fn decode_one(spec: &TensorSpec, input: &InputTensor) -> Result<Tensor, InputErr
         && sizes
             .iter()
             .zip(&spec.dims)
-            .all(|(size, dim)| dim.is_none_or(|dim| dim == *size) || *size == 0);
+            .all(|(size, dim)| dim.takes(*size) || *size == 0);
     if !fits {
         return Err(wrong_shape());
     }
@@ -219,7 +357,7 @@ fn decode_one(spec: &TensorSpec, input: &InputTensor) -> Result<Tensor, InputErr
         });
     }
     let volume = sizes.iter().try_fold(1_usize, |all, n| all.checked_mul(*n));
-    let given = input.data.0.len();
+    let given = input.data.values.len();
     if volume != Some(given) {
         return Err(InputError::WrongLength {
             name: spec.name.clone(),
@@ -228,17 +366,38 @@ fn decode_one(spec: &TensorSpec, input: &InputTensor) -> Result<Tensor, InputErr
             expected: volume.map_or_else(|| "too many".to_owned(), |n| n.to_string()),
         });
     }
+    check_range(spec, input)?;
     spec.datatype
-        .tensor(&sizes, &input.data.0)
+        .tensor(&sizes, &input.data)
         .map_err(|refused| match refused {
             Refused::Shape => wrong_shape(),
             Refused::Value(index) => InputError::NotRepresentable {
                 name: spec.name.clone(),
                 index,
-                value: input.data.0[index].to_string(),
+                value: input.data.shown(index),
                 datatype: spec.datatype.as_str(),
             },
         })
+}
+
+/// Indices lie inside the table that the model looks them up in.
+fn check_range(spec: &TensorSpec, input: &InputTensor) -> Result<(), InputError> {
+    let Some((smallest, largest)) = spec.range else {
+        return Ok(());
+    };
+    for (index, scalar) in input.data.values.iter().enumerate() {
+        let value = i64::from_scalar(*scalar, &input.data.texts);
+        if value.is_some_and(|value| !(smallest..=largest).contains(&value)) {
+            return Err(InputError::OutOfRange {
+                name: spec.name.clone(),
+                index,
+                value: input.data.shown(index),
+                smallest,
+                largest,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// A result as the protocol shows it.

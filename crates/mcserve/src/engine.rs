@@ -1,17 +1,19 @@
 //! Runs one version of one model.
 
 use std::{
-    fs::File,
-    io::BufReader,
-    path::{Path, PathBuf},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     sync::Arc,
 };
 
-use tract_onnx::{prelude::*, tract_hir::internal::DimLike};
+use tract_onnx::prelude::*;
 
 use crate::{
-    decode::{Datatype, TensorSpec, decode, encode},
+    decode::{Datatype, Dim, TensorSpec, decode, encode},
     error::{InputError, RequestError},
+    onnx::{self, LoadModel},
+    ops::UnknownCategory,
+    panics,
     protocol::{InferRequest, InferResponse, TensorMetadata},
 };
 
@@ -30,86 +32,36 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// Why a model does not load.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadModel {
-    /// The file cannot be opened.
-    #[error("cannot open {path:?}")]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: std::io::Error,
-    },
-    /// tract cannot read or prepare it.
-    #[error("cannot load {path:?}: {message}")]
-    Prepare {
-        /// The file.
-        path: PathBuf,
-        /// What tract says.
-        message: String,
-    },
-    /// An input or output is of a type that JSON tensors do not carry.
-    #[error("{path:?}: {name:?} has type {datatype}, which is not served")]
-    Unsupported {
-        /// The file.
-        path: PathBuf,
-        /// Input or output.
-        name: String,
-        /// What it is.
-        datatype: String,
-    },
-    /// The first inference, on zeros, failed.
-    #[error("{path:?} loads, but its first inference fails: {message}")]
-    WarmUp {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        message: String,
-    },
+/// Why a run gave no answer.
+struct Failed {
+    message: String,
+    /// An operator refused a value of the client's.
+    unknown_category: bool,
+}
+
+type Shapes = TVec<TVec<usize>>;
+
+/// Zeros, or empty texts.
+fn zeros(datatype: Datatype, shape: &[usize]) -> TractResult<Tensor> {
+    if datatype == Datatype::Bytes {
+        let texts = vec![String::new(); shape.iter().product()];
+        return tensor1(&texts).into_shape(shape);
+    }
+    Tensor::zero_dt(datatype.tract(), shape)
 }
 
 impl Engine {
     /// Loads a model and runs it once on zeros. Blocks.
     ///
     /// # Errors
-    /// The file cannot be read, is not ONNX that tract runs, or the first run fails.
+    /// The file cannot be read, is not ONNX that can be served, or the first run fails.
     pub fn load(path: &Path, model: &str, version: &str) -> Result<Self, LoadModel> {
-        let file = File::open(path).map_err(|source| LoadModel::Open {
-            path: path.into(),
-            source,
-        })?;
-        let prepared =
-            Prepared::new(&mut BufReader::new(file)).map_err(|error| LoadModel::Prepare {
-                path: path.into(),
-                message: format!("{error:#}"),
-            })?;
-        let spec = |(name, dims, datatype): Described| {
-            let datatype = Datatype::of(datatype).ok_or_else(|| LoadModel::Unsupported {
-                path: path.into(),
-                name: name.clone(),
-                datatype: format!("{datatype:?}"),
-            })?;
-            Ok(TensorSpec {
-                name,
-                datatype,
-                dims,
-            })
-        };
+        let prepared = onnx::load(path)?;
         let engine = Self {
             model: model.to_owned(),
             version: version.to_owned(),
-            inputs: prepared
-                .inputs
-                .into_iter()
-                .map(spec)
-                .collect::<Result<_, _>>()?,
-            outputs: prepared
-                .outputs
-                .into_iter()
-                .map(spec)
-                .collect::<Result<_, _>>()?,
+            inputs: prepared.inputs,
+            outputs: prepared.outputs,
             plan: prepared.plan,
         };
         engine.warm_up().map_err(|message| LoadModel::WarmUp {
@@ -120,18 +72,18 @@ impl Engine {
     }
 
     fn warm_up(&self) -> Result<(), String> {
-        let zeros = self.inputs.iter().map(|input| {
-            let shape = input.dims.iter().map(|dim| dim.unwrap_or(1));
-            let shape: Vec<usize> = shape.collect();
-            Tensor::zero_dt(input.datatype.tract(), &shape).map(IntoTValue::into_tvalue)
+        let ones = self.inputs.iter().map(|input| {
+            let sizes = input.dims.iter().map(|dim| match dim {
+                Dim::Fixed(size) => *size,
+                Dim::Any | Dim::Group(_) => 1,
+            });
+            sizes.collect()
         });
-        let zeros: TVec<TValue> = zeros
-            .collect::<TractResult<_>>()
-            .map_err(|error| format!("{error:#}"))?;
-        self.plan
-            .run(zeros)
-            .map(drop)
-            .map_err(|error| format!("{error:#}"))
+        match self.run_zeros(&ones.collect()) {
+            // Zeros and empty texts need not be categories of the model.
+            Err(failed) if !failed.unknown_category => Err(failed.message),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Model name.
@@ -161,11 +113,11 @@ impl Engine {
     pub fn infer(&self, request: InferRequest) -> Result<InferResponse, RequestError> {
         let wanted = self.wanted(&request)?;
         let tensors = decode(&self.inputs, request.inputs)?;
-        let failed = |error: TractError| RequestError::Inference {
-            message: format!("{error:#}"),
-        };
+        let shapes = tensors.iter().map(|tensor| tensor.shape().into()).collect();
         let values = tensors.into_iter().map(IntoTValue::into_tvalue).collect();
-        let results = self.plan.run(values).map_err(failed)?;
+        let results = self
+            .run(values)
+            .map_err(|failed| self.blame(failed, &shapes))?;
         let outputs = self
             .outputs
             .iter()
@@ -177,13 +129,78 @@ impl Engine {
             })
             .map(|(spec, value)| encode(spec, value))
             .collect::<TractResult<_>>()
-            .map_err(failed)?;
+            .map_err(|error| RequestError::Inference {
+                message: format!("{error:#}"),
+            })?;
         Ok(InferResponse {
             model_name: self.model.clone(),
             model_version: self.version.clone(),
             id: request.id,
             outputs,
         })
+    }
+
+    /// Runs the plan. Its state is made for each run, so a panic leaves nothing behind.
+    fn run(&self, values: TVec<TValue>) -> Result<TVec<TValue>, Failed> {
+        let run = AssertUnwindSafe(|| self.plan.run(values));
+        match catch_unwind(run) {
+            Ok(Ok(results)) => Ok(results),
+            Ok(Err(error)) => {
+                let unknown = error.downcast_ref::<UnknownCategory>();
+                Err(Failed {
+                    message: unknown.map_or_else(|| format!("{error:#}"), ToString::to_string),
+                    unknown_category: unknown.is_some(),
+                })
+            }
+            Err(panic) => Err(Failed {
+                message: panics::message(&*panic),
+                unknown_category: false,
+            }),
+        }
+    }
+
+    fn run_zeros(&self, shapes: &Shapes) -> Result<(), Failed> {
+        let zeros = self
+            .inputs
+            .iter()
+            .zip(shapes)
+            .map(|(input, shape)| zeros(input.datatype, shape).map(IntoTValue::into_tvalue));
+        let zeros: TractResult<TVec<TValue>> = zeros.collect();
+        let zeros = zeros.map_err(|error| Failed {
+            message: format!("{error:#}"),
+            unknown_category: false,
+        })?;
+        self.run(zeros).map(drop)
+    }
+
+    /// Whose mistake a failed run is. The model ran when it was loaded: what fails on zeros
+    /// of these shapes fails for the shapes, and what does not fails for the values.
+    fn blame(&self, failed: Failed, shapes: &Shapes) -> RequestError {
+        let Failed {
+            message,
+            unknown_category,
+        } = failed;
+        let named = |wanted: fn(Datatype) -> bool| {
+            let inputs = self.inputs.iter().zip(shapes);
+            let inputs = inputs.filter(|(input, _)| wanted(input.datatype));
+            let shown = inputs.map(|(input, shape)| format!("input {:?} {shape:?}", input.name));
+            shown.collect::<Vec<_>>().join(", ")
+        };
+        if unknown_category {
+            let given = named(|datatype| !datatype.is_float());
+            return InputError::UnknownCategory { given, message }.into();
+        }
+        let fails_on_zeros = self.run_zeros(shapes).is_err_and(|f| !f.unknown_category);
+        if fails_on_zeros {
+            let given = named(|_| true);
+            return InputError::Shapes { given, message }.into();
+        }
+        // A float is no index and no category: where there is nothing else, it is ours.
+        let given = named(|datatype| !datatype.is_float());
+        if given.is_empty() {
+            return RequestError::Inference { message };
+        }
+        InputError::Values { given, message }.into()
     }
 
     /// Names of the outputs asked for; `None` means all.
@@ -201,50 +218,4 @@ impl Engine {
         let names: Vec<String> = request.outputs.iter().map(|c| c.name.clone()).collect();
         Ok((!names.is_empty()).then_some(names))
     }
-}
-
-/// Name, sizes (`None`: up to the request), type.
-type Described = (String, Vec<Option<usize>>, DatumType);
-
-struct Prepared {
-    inputs: Vec<Described>,
-    outputs: Vec<Described>,
-    plan: Arc<TypedRunnableModel>,
-}
-
-impl Prepared {
-    fn new(reader: &mut dyn std::io::Read) -> TractResult<Self> {
-        let onnx = tract_onnx::onnx();
-        let proto = onnx.proto_model_for_read(reader)?;
-        let parsed = onnx.parse(&proto, None)?.model;
-        let names = |outlets: &[OutletId]| -> Vec<String> {
-            let label = |outlet: &OutletId| {
-                let node = &parsed.nodes()[outlet.node].name;
-                parsed.outlet_label(*outlet).unwrap_or(node).to_owned()
-            };
-            outlets.iter().map(label).collect()
-        };
-        let input_names = names(parsed.input_outlets()?);
-        let output_names = names(parsed.output_outlets()?);
-        let typed = parsed.into_optimized()?;
-        let mut inputs = vec![];
-        for (index, name) in input_names.into_iter().enumerate() {
-            inputs.push(describe(name, typed.input_fact(index)?));
-        }
-        let mut outputs = vec![];
-        for (index, name) in output_names.into_iter().enumerate() {
-            outputs.push(describe(name, typed.output_fact(index)?));
-        }
-        let plan = typed.into_runnable()?;
-        Ok(Self {
-            inputs,
-            outputs,
-            plan,
-        })
-    }
-}
-
-fn describe(name: String, fact: &TypedFact) -> Described {
-    let dims = fact.shape.iter().map(|dim| dim.to_usize().ok());
-    (name, dims.collect(), fact.datum_type)
 }

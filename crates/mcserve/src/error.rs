@@ -30,10 +30,24 @@ pub enum RequestError {
         message: String,
     },
     /// The body is over the limit.
-    #[error("the body is larger than {limit} bytes")]
+    #[error("the body is larger than {limit} bytes, as sent or as decoded")]
     BodyTooLarge {
         /// The limit, in bytes.
         limit: usize,
+    },
+    /// The body is compressed in a way that is not read here.
+    #[error("content encoding {encoding:?} is not read here: send gzip, deflate or plain JSON")]
+    UnknownEncoding {
+        /// As the client named it.
+        encoding: String,
+    },
+    /// The body is not what its content encoding says.
+    #[error("the body is not {encoding}: {message}")]
+    BadEncoding {
+        /// As the client named it.
+        encoding: String,
+        /// What is wrong with it.
+        message: String,
     },
     /// The body stopped arriving.
     #[error("the body did not arrive in {seconds} s")]
@@ -110,6 +124,37 @@ pub enum InputError {
         value: String,
         datatype: &'static str,
     },
+    #[error(
+        "input {name:?}, value {index}: {value} is out of range; the model takes {smallest} to \
+         {largest}"
+    )]
+    OutOfRange {
+        name: String,
+        index: usize,
+        value: String,
+        smallest: i64,
+        largest: i64,
+    },
+    #[error(
+        "input {name:?} has size {size} in dimension {axis}; input {other:?} has {expected} for \
+         the same: they must be equal"
+    )]
+    UnequalSizes {
+        name: String,
+        axis: usize,
+        size: usize,
+        other: String,
+        expected: usize,
+    },
+    #[error("{given}: {message}")]
+    UnknownCategory { given: String, message: String },
+    #[error("the model does not run on inputs of these shapes: {given} ({message})")]
+    Shapes { given: String, message: String },
+    #[error(
+        "the model does not run on these values, though it runs on zeros of the same shapes: \
+         {given} ({message})"
+    )]
+    Values { given: String, message: String },
 }
 
 impl RequestError {
@@ -120,9 +165,11 @@ impl RequestError {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BadBody { .. }
             | Self::BodyBroken { .. }
+            | Self::BadEncoding { .. }
             | Self::BinaryExtension
             | Self::Input(_) => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnknownEncoding { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTimeout { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::QueueFull { .. } | Self::Loading => StatusCode::SERVICE_UNAVAILABLE,
             Self::Inference { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -138,6 +185,8 @@ impl RequestError {
             Self::MethodNotAllowed => "MethodNotAllowed",
             Self::BadBody { .. } => "BadBody",
             Self::BodyTooLarge { .. } => "BodyTooLarge",
+            Self::UnknownEncoding { .. } => "UnknownEncoding",
+            Self::BadEncoding { .. } => "BadEncoding",
             Self::BodyTimeout { .. } => "BodyTimeout",
             Self::BodyBroken { .. } => "BodyBroken",
             Self::BinaryExtension => "BinaryExtension",
@@ -161,6 +210,11 @@ impl InputError {
             Self::Empty { .. } => "Empty",
             Self::WrongLength { .. } => "WrongLength",
             Self::NotRepresentable { .. } => "NotRepresentable",
+            Self::OutOfRange { .. } => "OutOfRange",
+            Self::UnequalSizes { .. } => "UnequalSizes",
+            Self::UnknownCategory { .. } => "UnknownCategory",
+            Self::Shapes { .. } => "Shapes",
+            Self::Values { .. } => "Values",
         }
     }
 }
@@ -172,10 +226,14 @@ impl IntoResponse for RequestError {
             error: self.to_string(),
             code: self.code(),
         });
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            (status, [(header::RETRY_AFTER, "1")], body).into_response()
-        } else {
-            (status, body).into_response()
+        let hint = match status {
+            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, "1")),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Some((header::ACCEPT_ENCODING, "gzip, deflate")),
+            _ => None,
+        };
+        match hint {
+            Some(hint) => (status, [hint], body).into_response(),
+            None => (status, body).into_response(),
         }
     }
 }

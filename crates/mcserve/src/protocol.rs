@@ -5,11 +5,13 @@
 use std::fmt;
 
 use serde::{
-    Deserialize, Deserializer, Serialize,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{SeqAccess, Visitor},
+    ser::SerializeSeq,
 };
 
-/// `POST …/infer`. Parameters are taken and have no effect.
+/// `POST …/infer`. Parameters are taken and have no effect. Optional fields may be `null`:
+/// clients made of pydantic models send them so.
 #[derive(Debug, Deserialize)]
 pub struct InferRequest {
     /// Comes back in the answer.
@@ -18,8 +20,12 @@ pub struct InferRequest {
     /// One for each input of the model, in any order.
     pub inputs: Vec<InputTensor>,
     /// Outputs wanted; none named means all.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub outputs: Vec<OutputChoice>,
+}
+
+fn null_is_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<OutputChoice>, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// One input of a request.
@@ -42,7 +48,7 @@ pub struct OutputChoice {
     pub name: String,
 }
 
-/// One number or truth value as it stood in the JSON.
+/// One value as it stood in the JSON.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the JSON type says it")]
 pub enum Scalar {
@@ -50,25 +56,43 @@ pub enum Scalar {
     UInt(u64),
     Float(f64),
     Bool(bool),
+    Null,
+    /// Which of the texts of its [`Scalars`].
+    Text(usize),
 }
 
-impl fmt::Display for Scalar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Int(value) => value.fmt(f),
-            Self::UInt(value) => value.fmt(f),
-            Self::Float(value) => value.fmt(f),
-            Self::Bool(value) => value.fmt(f),
+/// Values of a tensor, flattened, row by row.
+#[derive(Debug, Default, PartialEq)]
+pub struct Scalars {
+    /// One for each value.
+    pub values: Vec<Scalar>,
+    /// Those of the values that are texts.
+    pub texts: Vec<String>,
+}
+
+impl Scalars {
+    /// A value as the client sent it.
+    pub fn shown(&self, index: usize) -> String {
+        match self.values.get(index) {
+            None => String::new(),
+            Some(Scalar::Int(value)) => value.to_string(),
+            Some(Scalar::UInt(value)) => value.to_string(),
+            // With its point: 1.0 is not 1 to a client who asks why it is refused.
+            Some(Scalar::Float(value)) => format!("{value:?}"),
+            Some(Scalar::Bool(value)) => value.to_string(),
+            Some(Scalar::Null) => "null".into(),
+            Some(Scalar::Text(text)) => format!("{:?}", self.text(*text)),
         }
+    }
+
+    /// A text of the values.
+    pub fn text(&self, index: usize) -> &str {
+        self.texts.get(index).map_or("", String::as_str)
     }
 }
 
-/// Scalars of a tensor, flattened, row by row.
-#[derive(Debug, Default, PartialEq)]
-pub struct Scalars(pub Vec<Scalar>);
-
 /// Either a scalar or a list of the same: pushes onto the list that it is given.
-struct Nested<'a>(&'a mut Vec<Scalar>);
+struct Nested<'a>(&'a mut Scalars);
 
 impl<'de> serde::de::DeserializeSeed<'de> for Nested<'_> {
     type Value = ();
@@ -82,27 +106,38 @@ impl<'de> Visitor<'de> for Nested<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number, true, false, or a list of them")
+        f.write_str("a number, text, true, false, null, or a list of them")
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.0.push(Scalar::Bool(value));
+        self.0.values.push(Scalar::Bool(value));
         Ok(())
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.0.push(Scalar::Int(value));
+        self.0.values.push(Scalar::Int(value));
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.0.values.push(Scalar::Null);
+        Ok(())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        self.0.values.push(Scalar::Text(self.0.texts.len()));
+        self.0.texts.push(value.to_owned());
         Ok(())
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<(), E> {
         let scalar = i64::try_from(value).map_or(Scalar::UInt(value), Scalar::Int);
-        self.0.push(scalar);
+        self.0.values.push(scalar);
         Ok(())
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.0.push(Scalar::Float(value));
+        self.0.values.push(Scalar::Float(value));
         Ok(())
     }
 
@@ -120,12 +155,12 @@ impl<'de> Deserialize<'de> for Scalars {
             type Value = Scalars;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of numbers")
+                f.write_str("a list of values")
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Scalars, A::Error> {
                 let mut scalars = Scalars::default();
-                Nested(&mut scalars.0).visit_seq(list)?;
+                Nested(&mut scalars).visit_seq(list)?;
                 Ok(scalars)
             }
         }
@@ -169,8 +204,40 @@ pub enum Data {
     Bool(Vec<bool>),
     Int(Vec<i64>),
     UInt(Vec<u64>),
-    Fp32(Vec<f32>),
-    Fp64(Vec<f64>),
+    Fp32(#[serde(serialize_with = "floats")] Vec<f32>),
+    Fp64(#[serde(serialize_with = "floats")] Vec<f64>),
+    Text(Vec<String>),
+}
+
+/// JSON has no word for NaN and infinity. They are written as the texts of protobuf's JSON
+/// mapping: every parser reads those, and numpy turns them into the numbers that they are.
+/// A literal `NaN` breaks strict parsers, and `null` would not say which of the three it was.
+///
+/// **Source:** <https://protobuf.dev/programming-guides/json/>, 2026-11-30.
+fn floats<S: Serializer, T: Copy + Serialize + Into<f64>>(
+    values: &[T],
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    let mut list = to.serialize_seq(Some(values.len()))?;
+    for value in values {
+        let wide: f64 = (*value).into();
+        if wide.is_finite() {
+            list.serialize_element(value)?;
+        } else {
+            list.serialize_element(not_finite(wide))?;
+        }
+    }
+    list.end()
+}
+
+fn not_finite(value: f64) -> &'static str {
+    if value.is_nan() {
+        "NaN"
+    } else if value > 0.0 {
+        "Infinity"
+    } else {
+        "-Infinity"
+    }
 }
 
 /// `GET /v2`.
@@ -208,6 +275,17 @@ pub struct TensorMetadata {
     pub datatype: &'static str,
     /// -1 where the size is up to the request.
     pub shape: Vec<i64>,
+    /// What else is known of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<TensorParameters>,
+}
+
+/// Parameters of an output, as `MLServer` shows them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TensorParameters {
+    /// What each column of the output stands for: a JSON list as text, since parameters of
+    /// the protocol are texts, numbers and truth values.
+    pub labels: String,
 }
 
 /// `GET …/ready` of a model.
@@ -229,22 +307,4 @@ pub struct ErrorBody {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn data_may_be_flat_or_nested() {
-        let flat: Scalars = serde_json::from_str("[1, 2.5, true, 18446744073709551615]").unwrap();
-        let nested: Scalars =
-            serde_json::from_str("[[1, 2.5], [[true]], [], 18446744073709551615]").unwrap();
-        assert_eq!(flat, nested);
-        assert_eq!(flat.0.len(), 4);
-    }
-
-    #[test]
-    fn data_of_another_kind_is_refused() {
-        for bad in [r#"["a"]"#, "[null]", "[{}]", "7", "[NaN]", "[1e999]"] {
-            assert!(serde_json::from_str::<Scalars>(bad).is_err(), "{bad}");
-        }
-    }
-}
+mod tests;

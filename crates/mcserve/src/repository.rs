@@ -7,10 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use crate::engine::{Engine, LoadModel};
+use crate::{engine::Engine, onnx::LoadModel, version::VersionKey};
 
-/// Every model that is served: model name, then version. Versions sort by number where
-/// they hold one, so that `v10` comes after `v9`.
+/// Every model that is served: model name, then version in its order.
 #[derive(Debug, Default)]
 pub struct Repository {
     models: BTreeMap<String, BTreeMap<VersionKey, Arc<Engine>>>,
@@ -35,45 +34,101 @@ pub enum OpenRepository {
         path: PathBuf,
     },
     /// A version holds several models.
-    #[error("{path:?} holds {count} .onnx files: a version has exactly one")]
+    #[error(
+        "{path:?} holds {}: a version has exactly one .onnx file, so push it with the one that \
+         is meant", names.join(" and ")
+    )]
     Several {
         /// The version's directory.
         path: PathBuf,
-        /// How many.
-        count: usize,
+        /// Their names, quoted.
+        names: Vec<String>,
     },
     /// A model cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadModel),
 }
 
+/// A version that was found on disk and not loaded yet.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Model name.
+    pub model: String,
+    /// Version name.
+    pub version: String,
+    /// Its file.
+    pub file: PathBuf,
+}
+
+impl Found {
+    /// Loads it and runs it once. Blocks.
+    ///
+    /// # Errors
+    /// It cannot be served.
+    pub fn load(&self) -> Result<Engine, LoadModel> {
+        Engine::load(&self.file, &self.model, &self.version)
+    }
+}
+
+/// Every version under a models directory. Names that start with a dot are passed over, as
+/// are files beside the directories and versions without an ONNX file.
+///
+/// # Errors
+/// The directory cannot be read, a version has several models, or there is none at all.
+pub fn find(dir: &Path) -> Result<Vec<Found>, OpenRepository> {
+    let mut found = vec![];
+    for (model, model_dir) in directories(dir)? {
+        for (version, version_dir) in directories(&model_dir)? {
+            if let Some(file) = only_onnx(&version_dir)? {
+                let model = model.clone();
+                found.push(Found {
+                    model,
+                    version,
+                    file,
+                });
+            }
+        }
+    }
+    if found.is_empty() {
+        return Err(OpenRepository::Empty { path: dir.into() });
+    }
+    Ok(found)
+}
+
+/// The model of one version's directory, if it holds one.
+///
+/// # Errors
+/// The directory cannot be read, or holds several.
+pub fn find_one(dir: &Path) -> Result<Option<Found>, OpenRepository> {
+    let name = |path: Option<&Path>| {
+        let name = path.and_then(Path::file_name);
+        name.map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    };
+    let real = dir.canonicalize().unwrap_or_else(|_| dir.into());
+    Ok(only_onnx(dir)?.map(|file| Found {
+        model: name(real.parent()),
+        version: name(Some(&real)),
+        file,
+    }))
+}
+
 impl Repository {
     /// Loads every `<model>/<version>/*.onnx` under `dir`, and runs each once. Blocks.
-    ///
-    /// Names that start with a dot are passed over, as are files beside the directories
-    /// and versions without an ONNX file.
     ///
     /// # Errors
     /// The directory cannot be read, holds no model, or one of them does not load.
     pub fn open(dir: &Path) -> Result<Self, OpenRepository> {
-        let mut found = Self::default();
-        for (model, model_dir) in directories(dir)? {
-            for (version, version_dir) in directories(&model_dir)? {
-                let Some(file) = only_onnx(&version_dir)? else {
-                    continue;
-                };
-                let engine = Engine::load(&file, &model, &version)?;
-                found
-                    .models
-                    .entry(model.clone())
-                    .or_default()
-                    .insert(VersionKey::new(&version), Arc::new(engine));
-            }
+        let mut repository = Self::default();
+        for found in find(dir)? {
+            let engine = found.load()?;
+            repository
+                .models
+                .entry(found.model)
+                .or_default()
+                .insert(VersionKey::new(&found.version), Arc::new(engine));
         }
-        if found.models.is_empty() {
-            return Err(OpenRepository::Empty { path: dir.into() });
-        }
-        Ok(found)
+        Ok(repository)
     }
 
     /// The engine of a version; without one, of the newest.
@@ -101,7 +156,7 @@ impl Repository {
         let keys = self.models.get(model).map(BTreeMap::keys);
         keys.into_iter()
             .flatten()
-            .map(|key| key.name.clone())
+            .map(|key| key.name().to_owned())
             .collect()
     }
 
@@ -134,26 +189,6 @@ pub enum NotServed {
     },
 }
 
-/// A version name in its order.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct VersionKey {
-    numbers: Vec<u64>,
-    name: String,
-}
-
-impl VersionKey {
-    fn new(name: &str) -> Self {
-        let numbers = name
-            .split(|c: char| !c.is_ascii_digit())
-            .filter_map(|digits| digits.parse().ok())
-            .collect();
-        Self {
-            numbers,
-            name: name.to_owned(),
-        }
-    }
-}
-
 /// Directories in `dir` by name, symlinks followed (Kubernetes volumes use them).
 fn directories(dir: &Path) -> Result<Vec<(String, PathBuf)>, OpenRepository> {
     let mut found = vec![];
@@ -168,18 +203,38 @@ fn directories(dir: &Path) -> Result<Vec<(String, PathBuf)>, OpenRepository> {
     Ok(found)
 }
 
+/// The one model of a version: beside its other files, or in `onnx/` as the Hugging Face Hub
+/// has it. Hidden files are none, nor is what macOS leaves beside each file (`._model.onnx`).
 fn only_onnx(dir: &Path) -> Result<Option<PathBuf>, OpenRepository> {
-    let mut files: Vec<PathBuf> = entries(dir)?
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|end| end == "onnx") && path.is_file())
-        .collect();
-    match files.len() {
-        0 | 1 => Ok(files.pop()),
-        count => Err(OpenRepository::Several {
-            path: dir.into(),
-            count,
-        }),
+    let inner = dir.join("onnx");
+    for place in [dir, &inner] {
+        if !place.is_dir() {
+            continue;
+        }
+        let is_model = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| !name.starts_with('.'))
+                && path.extension().is_some_and(|end| end == "onnx")
+                && path.is_file()
+        };
+        let mut files: Vec<PathBuf> = entries(place)?.into_iter().filter(is_model).collect();
+        match files.len() {
+            0 => {}
+            1 => return Ok(files.pop()),
+            _ => {
+                return Err(OpenRepository::Several {
+                    path: place.into(),
+                    names: files.iter().map(|path| quoted_name(path)).collect(),
+                });
+            }
+        }
     }
+    Ok(None)
+}
+
+fn quoted_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    format!("{name:?}")
 }
 
 fn entries(dir: &Path) -> Result<Vec<PathBuf>, OpenRepository> {
@@ -201,31 +256,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_sort_by_number() {
-        let mut names = ["v10", "v9", "v1.2", "v1.10"].map(VersionKey::new);
-        names.sort();
-        assert_eq!(
-            names.map(|key| key.name),
-            ["v1.2", "v1.10", "v9", "v10"].map(str::to_owned)
-        );
-    }
-
-    #[test]
     fn an_empty_directory_says_what_was_expected() {
         let dir = tempfile::tempdir().unwrap();
         let error = Repository::open(dir.path()).unwrap_err().to_string();
         assert!(error.contains("<model>/<version>/<name>.onnx"), "{error}");
     }
 
-    #[test]
-    fn two_models_in_one_version_are_refused() {
+    fn version_with(files: &[&str]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        let version = dir.path().join("m/v1");
-        fs::create_dir_all(&version).unwrap();
-        fs::write(version.join("a.onnx"), "").unwrap();
-        fs::write(version.join("b.onnx"), "").unwrap();
-        let error = Repository::open(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("holds 2 .onnx files"), "{error}");
+        for file in files {
+            let path = dir.path().join("m/v1").join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn two_models_in_one_version_are_refused_by_name() {
+        for files in [["a.onnx", "b.onnx"], ["onnx/a.onnx", "onnx/b.onnx"]] {
+            let dir = version_with(&files);
+            let error = find(dir.path()).unwrap_err().to_string();
+            assert!(error.contains(r#"holds "a.onnx" and "b.onnx""#), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_macos_and_the_hub_leave_beside_a_model_is_passed_over() {
+        let table: [(&[&str], &str); 3] = [
+            (&["model.onnx", "._model.onnx", ".DS_Store"], "model.onnx"),
+            (
+                &["onnx/model.onnx", "config.json", "._x.onnx"],
+                "onnx/model.onnx",
+            ),
+            (&["model.onnx", "onnx/model.onnx"], "model.onnx"),
+        ];
+        for (files, expected) in table {
+            let dir = version_with(files);
+            let found = find(dir.path()).unwrap();
+            assert_eq!(found.len(), 1, "{files:?}");
+            assert_eq!(found[0].file, dir.path().join("m/v1").join(expected));
+        }
     }
 
     #[test]

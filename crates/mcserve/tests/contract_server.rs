@@ -1,12 +1,14 @@
 //! The real binary over HTTP: every held-out row of every version of `examples/digits`,
-//! and every way to be refused.
+//! and every way to be refused. `models` is the same with models of others.
 
 #![cfg(test)]
 
+mod models;
 mod support;
 
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
+use flate2::{Compression, write::GzEncoder};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use support::{Child, digits};
@@ -127,9 +129,14 @@ async fn bad_requests_are_refused_with_what_was_expected() {
             400,
             "NotRepresentable",
         ),
-        (with("/inputs/0/data/3", json!("a")), 400, "BadBody"),
+        (
+            with("/inputs/0/data/3", json!("a")),
+            400,
+            "NotRepresentable",
+        ),
+        (with("/inputs/0/data/3", json!({})), 400, "BadBody"),
         (with("/inputs", json!([])), 400, "MissingInput"),
-        (one.to_string().replace("[0,", "[NaN,"), 400, "BadBody"),
+        (one.to_string().replace("[0,", "[Nan,"), 400, "BadBody"),
         (r#"{"outputs":[]}"#.into(), 400, "BadBody"),
         (String::new(), 400, "BadBody"),
         (huge, 413, "BodyTooLarge"),
@@ -145,6 +152,32 @@ async fn bad_requests_are_refused_with_what_was_expected() {
     }
     let (status, answer) = server.get("/v2/models/digits/infer").await;
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn compressed_bodies_are_decoded_within_the_limit_or_refused_by_name() {
+    let server = Child::start(&digits("models"), &["--max-body", "4096"]).await;
+    let path = "/v2/models/digits/infer";
+    let gzip = |text: &str| {
+        let mut encoder = GzEncoder::new(vec![], Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let one = request(&support::held_out()[..1]).to_string();
+    let response = server.post_encoded(path, "gzip", gzip(&one)).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let answer: Value = response.json().await.unwrap();
+    let expected = support::expected("v3")[0];
+    assert_eq!(answer["outputs"][0]["data"], json!([expected]));
+    let large = gzip(&" ".repeat(100_000));
+    let response = server.post_encoded(path, "gzip", large).await;
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let response = server.post_encoded(path, "br", one.clone().into()).await;
+    assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(response.headers()["accept-encoding"], "gzip, deflate");
+    let response = server.post_encoded(path, "gzip", one.into()).await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
     server.stop().await;
 }
 
@@ -216,7 +249,17 @@ async fn a_model_that_does_not_load_ends_the_server_with_its_name() {
     let version = dir.path().join("digits/v1");
     std::fs::create_dir_all(&version).unwrap();
     std::fs::write(version.join("model.onnx"), "no").unwrap();
-    let (code, log) = Child::run_to_end(dir.path()).await;
+    let reason = dir.path().join("termination-log");
+    let flags = ["--termination-log", reason.to_str().unwrap()];
+    let (code, log) = Child::run_to_end(dir.path(), &flags).await;
     assert_eq!(code, Some(1));
     assert!(log.contains("digits/v1/model.onnx"), "{log}");
+    assert!(!reason.exists(), "nobody asked");
+    std::fs::write(&reason, "").unwrap();
+    Child::run_to_end(dir.path(), &flags).await;
+    let left = std::fs::read_to_string(&reason).unwrap();
+    assert!(
+        left.contains("digits/v1/model.onnx\" is no ONNX model"),
+        "{left}"
+    );
 }

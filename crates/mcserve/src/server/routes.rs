@@ -16,10 +16,11 @@ use http_body_util::LengthLimitError;
 use serde_json::json;
 
 use crate::{
+    body::{self, Encoding},
     clock,
     engine::Engine,
     error::RequestError,
-    protocol::{InferRequest, InferResponse, ModelMetadata, ModelReady, ServerMetadata},
+    protocol::{InferResponse, ModelMetadata, ModelReady, ServerMetadata},
     repository::Repository,
 };
 
@@ -170,16 +171,13 @@ async fn run(
     if headers.contains_key("inference-header-content-length") {
         return Err(RequestError::BinaryExtension);
     }
+    let encoding = Encoding::of(headers)?;
     let body = read_body(state, headers, body).await?;
+    let limit = state.max_body;
     let answer = state
         .pool
         .run(place, move || {
-            let request: InferRequest =
-                serde_json::from_slice(&body).map_err(|error| RequestError::BadBody {
-                    message: error.to_string(),
-                })?;
-            drop(body);
-            engine.infer(request)
+            engine.infer(body::request(body, encoding, limit)?)
         })
         .await?;
     let rows = answer

@@ -43,7 +43,17 @@ impl Child {
     pub(crate) async fn start(versions: &Path, flags: &[&str]) -> Self {
         let models = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(versions, models.path().join("digits")).unwrap();
-        let mut process = command(models.path()).args(flags).spawn().unwrap();
+        let dir = models.path().to_owned();
+        Self::spawn(&dir, models, flags).await
+    }
+
+    /// Starts it on a free port with every model in a directory, and waits until it is ready.
+    pub(crate) async fn start_models(dir: &Path) -> Self {
+        Self::spawn(dir, tempfile::tempdir().unwrap(), &[]).await
+    }
+
+    async fn spawn(dir: &Path, models: TempDir, flags: &[&str]) -> Self {
+        let mut process = command(dir).args(flags).spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
         let mut address = None;
         tokio::time::timeout(PATIENCE, async {
@@ -70,8 +80,8 @@ impl Child {
     }
 
     /// Runs it on a directory with which it cannot start: exit code and log.
-    pub(crate) async fn run_to_end(models: &Path) -> (Option<i32>, String) {
-        let run = command(models).output();
+    pub(crate) async fn run_to_end(models: &Path, flags: &[&str]) -> (Option<i32>, String) {
+        let run = command(models).args(flags).output();
         let output = tokio::time::timeout(PATIENCE, run).await.unwrap().unwrap();
         (
             output.status.code(),
@@ -99,6 +109,12 @@ impl Child {
 
     pub(crate) async fn post_raw(&self, path: &str, body: String) -> Response {
         let request = self.client.post(self.url(path)).body(body);
+        request.send().await.unwrap()
+    }
+
+    pub(crate) async fn post_encoded(&self, path: &str, encoding: &str, body: Vec<u8>) -> Response {
+        let request = self.client.post(self.url(path)).body(body);
+        let request = request.header("content-encoding", encoding);
         request.send().await.unwrap()
     }
 
