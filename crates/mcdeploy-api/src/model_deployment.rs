@@ -141,7 +141,13 @@ pub struct EnvVar {
 }
 
 /// Requests and limits, as Kubernetes has them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new(
+    "['memory', 'ephemeral-storage'].all(r, (!has(self.requests) || !(r in self.requests) || (isQuantity(self.requests[r]) && quantity(self.requests[r]).compareTo(quantity('1Mi')) >= 0)) && (!has(self.limits) || !(r in self.limits) || (isQuantity(self.limits[r]) && quantity(self.limits[r]).compareTo(quantity('1Mi')) >= 0)))"
+).message("memory and ephemeral-storage are at least 1Mi: 512Mi and 2Gi are amounts of bytes, 512m is half a byte, 2GB is none"))]
+#[x_kube(validation = Rule::new(
+    "(!has(self.requests) || !('cpu' in self.requests) || self.requests['cpu'].matches('^[0-9.]+m?$')) && (!has(self.limits) || !('cpu' in self.limits) || self.limits['cpu'].matches('^[0-9.]+m?$'))"
+).message("cpu is a number of cores, such as 2, or of thousandths of one, such as 500m"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResourceRequirements {
     /// What the scheduler sets aside.

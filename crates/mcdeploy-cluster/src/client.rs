@@ -16,7 +16,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use kube::{Config, Resource, runtime::watcher};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Call, ClusterError, error::innermost, parse_kubeconfig};
+use crate::{Call, ClusterError, error::innermost, kube_client, parse_kubeconfig};
 
 /// What an object must be able to do to be sent and received.
 pub trait ApiObject:
@@ -103,6 +103,8 @@ struct Shared {
     cluster: String,
     server: String,
     ca_pem: String,
+    tls_server_name: Option<String>,
+    is_unchecked: bool,
 }
 
 impl Debug for ClusterClient {
@@ -144,8 +146,10 @@ impl ClusterClient {
                 .trim_end_matches('/')
                 .to_owned(),
             ca_pem: config.root_cert.as_deref().map_or_else(String::new, pem),
+            tls_server_name: config.tls_server_name.clone(),
+            is_unchecked: config.accept_invalid_certs,
         };
-        let kube = kube::Client::try_from(config).map_err(|error| ClusterError::Configure {
+        let kube = kube_client(config).map_err(|error| ClusterError::Configure {
             cluster: cluster.to_owned(),
             detail: innermost(&error),
         })?;
@@ -211,6 +215,17 @@ impl ClusterClient {
     /// configuration names none.
     pub fn ca_pem(&self) -> &str {
         &self.shared.ca_pem
+    }
+
+    /// The name that the server's certificate is checked against, when it is not the one in
+    /// its address.
+    pub fn tls_server_name(&self) -> Option<&str> {
+        self.shared.tls_server_name.as_deref()
+    }
+
+    /// Whether the configuration says not to check the server (`insecure-skip-tls-verify`).
+    pub fn is_unchecked(&self) -> bool {
+        self.shared.is_unchecked
     }
 
     /// The library's client, for watches. Its calls have no deadline: give them one.

@@ -7,6 +7,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use kube::{Config, config::Kubeconfig};
 use serde_json::json;
 
+use crate::proxy;
+
 /// Longest kubeconfig that is read, in bytes.
 pub const MAX_KUBECONFIG_BYTES: usize = 256 * 1024;
 
@@ -79,24 +81,46 @@ pub fn parse_kubeconfig(text: &str) -> Result<Config, KubeconfigRefused> {
             column: place.as_ref().map_or(1, serde_saphyr::Location::column),
         }
     })?;
-    let kubeconfig = only_current_context(parsed)?;
+    let mut kubeconfig = only_current_context(parsed)?;
     check_cluster(&kubeconfig)?;
     check_user(&kubeconfig)?;
+    proxy::keep_from_choosing(&mut kubeconfig);
     let mut config = Config::try_from(kubeconfig).map_err(|error| KubeconfigRefused::Invalid {
         field: "the current context".to_owned(),
         why: without_values(&error).to_owned(),
     })?;
     config.default_retry = false;
+    proxy::choose(&mut config).map_err(|error| KubeconfigRefused::Invalid {
+        field: "the proxy of this machine".to_owned(),
+        why: error.to_string(),
+    })?;
     Ok(config)
 }
 
-/// A kubeconfig that holds an address, a CA and a token, and nothing else.
-///
-/// `ca_pem` may be empty: then the public CAs that the client knows must do.
-pub fn token_kubeconfig(cluster: &str, server: &str, ca_pem: &str, token: &str) -> String {
+/// How a server is reached, and how it is known to be the right one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint<'a> {
+    /// Such as `https://10.0.0.1:6443`.
+    pub server: &'a str,
+    /// CA certificates; may be empty: then the public CAs that the client knows must do.
+    pub ca_pem: &'a str,
+    /// The name in the server's certificate, when it is not the one in its address.
+    pub tls_server_name: Option<&'a str>,
+}
+
+/// A kubeconfig that holds an endpoint and a token, and nothing else.
+pub fn token_kubeconfig(cluster: &str, at: &Endpoint<'_>, token: &str) -> String {
+    let Endpoint {
+        server,
+        ca_pem,
+        tls_server_name,
+    } = at;
     let mut endpoint = json!({ "server": server });
     if !ca_pem.is_empty() {
         endpoint["certificate-authority-data"] = STANDARD.encode(ca_pem).into();
+    }
+    if let Some(name) = tls_server_name {
+        endpoint["tls-server-name"] = (*name).into();
     }
     let value = json!({
         "apiVersion": "v1",
@@ -378,8 +402,17 @@ mod tests {
 
     #[test]
     fn what_is_written_can_be_read() {
-        let text = token_kubeconfig("aws", "https://10.0.0.1:6443", "", "hunter2");
+        let at = Endpoint {
+            server: "https://10.0.0.1:6443",
+            ca_pem: "",
+            tls_server_name: Some("kubernetes.default"),
+        };
+        let text = token_kubeconfig("aws", &at, "hunter2");
         let config = parse_kubeconfig(&text).unwrap();
+        assert_eq!(
+            config.tls_server_name.as_deref(),
+            Some("kubernetes.default")
+        );
         assert_eq!(config.cluster_url.to_string(), "https://10.0.0.1:6443/");
         assert!(!config.default_retry);
         assert!(config.auth_info.token.is_some());

@@ -7,6 +7,8 @@
 //! | module | room |
 //! |---|---|
 //! | `kubeconfig` | which kubeconfigs are used at all, and why others are refused |
+//! | `load` | the kubeconfig of whoever runs a command, as kubectl finds it |
+//! | `proxy` | which proxy a cluster is reached through, and a client that goes through it |
 //! | `client` | one call: deadline, retry, bounded body, error |
 //! | `observe` | what is known about an object: absent, unknown or known |
 //! | `pods` | why pods are not ready, in one word of [`mcdeploy_api::Reason`] |
@@ -22,17 +24,23 @@ mod error;
 mod gateway;
 mod kubeconfig;
 pub mod lease;
+mod load;
 mod logs;
 mod next_step;
 mod observe;
 mod pods;
+mod proxy;
 mod register;
 
 pub use client::{ApiObject, ClientSettings, ClusterClient, Delete, Fence, Force};
 pub use error::{Call, ClusterError};
 pub use gateway::{GATEWAY_SELECTOR, GatewayPod, ready_addresses, service_address};
-pub use kubeconfig::{KubeconfigRefused, MAX_KUBECONFIG_BYTES, parse_kubeconfig, token_kubeconfig};
+pub use kubeconfig::{
+    Endpoint, KubeconfigRefused, MAX_KUBECONFIG_BYTES, parse_kubeconfig, token_kubeconfig,
+};
+pub use load::{LoadError, LoadedConfig, load_config};
 pub use next_step::with_next_step;
 pub use observe::{Observation, Unseen};
 pub use pods::{PodProblem, first_problem, pod_problem, ready_pods, termination_message};
+pub use proxy::{ProxyError, kube_client, proxy_name};
 pub use register::{MemberRegistration, RegisterError, Registered, register_member};

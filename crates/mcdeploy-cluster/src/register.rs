@@ -16,7 +16,10 @@ use mcdeploy_api::{
     NodeCache, ObjectName, Provider, RoutingSnapshot, SecretKeyRef, names,
 };
 
-use crate::{ClusterClient, ClusterError, Force, token_kubeconfig};
+use crate::{
+    ClusterClient, ClusterError, Endpoint, Force, KubeconfigRefused, parse_kubeconfig,
+    token_kubeconfig,
+};
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,6 +97,38 @@ pub enum RegisterError {
         /// Provider that was asked for.
         asked: Provider,
     },
+    /// The hub could not check that it talks to the member.
+    #[error(
+        "the kubeconfig for cluster {cluster} has insecure-skip-tls-verify: the hub sends a token \
+         there, and only to a server that it can check; put the server's CA into \
+         certificate-authority-data of its cluster entry (and the name in its certificate into \
+         tls-server-name, if it is another than in its address)"
+    )]
+    Unchecked {
+        /// The member.
+        cluster: String,
+    },
+    /// The hub would refuse the kubeconfig that is made for it.
+    #[error("the hub cannot use cluster {cluster} as its kubeconfig has it: {why}")]
+    Unusable {
+        /// The member.
+        cluster: String,
+        /// What is not allowed in it.
+        why: KubeconfigRefused,
+    },
+    /// The member does not answer where the hub will ask it.
+    #[error(
+        "cluster {cluster} is not reached at {server}, where the hub will ask it: {why}; name \
+         the address for the hub with --server"
+    )]
+    NotReached {
+        /// The member.
+        cluster: String,
+        /// Where.
+        server: String,
+        /// What came of it.
+        why: Box<ClusterError>,
+    },
     /// The API server answered without a token.
     #[error("cluster {cluster} made no token for ServiceAccount mcdeploy-hub")]
     NoToken {
@@ -120,8 +155,10 @@ impl RegisterError {
             Self::MemberChart { .. }
             | Self::HubChart
             | Self::OtherProvider { .. }
+            | Self::Unchecked { .. }
+            | Self::Unusable { .. }
             | Self::NoToken { .. } => ErrorClass::Permanent,
-            Self::TokenRefused { why, .. } => why.class(),
+            Self::TokenRefused { why, .. } | Self::NotReached { why, .. } => why.class(),
             Self::Call(error) => error.class(),
         }
     }
@@ -131,11 +168,12 @@ impl RegisterError {
 ///
 /// In the member nothing is made but a token of the chart's `ServiceAccount`. In the hub:
 /// the Secret `cluster-<name>` with a kubeconfig (address, CA and token, nothing else)
-/// and the `MemberCluster`. The token is tried before anything is written.
+/// and the `MemberCluster`. What the hub could not use is refused before a token is made, and
+/// the token is tried before anything is written.
 ///
 /// # Errors
-/// `Permanent` when a chart is not installed, the name is another cluster's, or the
-/// token is refused; else as the calls. After an error the hub's `MemberCluster` is as
+/// `Permanent` when a chart is not installed, the name is another cluster's, the member's
+/// server is not checked, or the token is refused; else as the calls. After an error the hub's `MemberCluster` is as
 /// before.
 pub async fn register_member(
     hub: &ClusterClient,
@@ -144,6 +182,7 @@ pub async fn register_member(
 ) -> Result<Registered, RegisterError> {
     let system = names::SYSTEM_NAMESPACE;
     let name = &request.name;
+    let endpoint = endpoint(member, request).map_err(|error| *error)?;
     if hub.get::<Namespace>(None, system).await?.is_none() {
         return Err(RegisterError::HubChart);
     }
@@ -156,9 +195,8 @@ pub async fn register_member(
         });
     }
     let (token, token_expires) = mint_token(member, request).await?;
-    let server = request.server.as_deref().unwrap_or(member.server());
-    let kubeconfig = token_kubeconfig(name, server, member.ca_pem(), &token);
-    let kubernetes_version = try_token(name, &kubeconfig).await?;
+    let kubeconfig = token_kubeconfig(name, &endpoint, &token);
+    let kubernetes_version = try_token(name, &endpoint, &kubeconfig).await?;
     let secret = secret(name, kubeconfig);
     hub.apply(&secret, names::FIELD_MANAGER_CLI, Force::Yes)
         .await?;
@@ -170,6 +208,28 @@ pub async fn register_member(
         token_expires,
         kubernetes_version,
     })
+}
+
+/// Where the hub will ask the member. What it could not use is said before anything is made.
+fn endpoint<'a>(
+    member: &'a ClusterClient,
+    request: &'a MemberRegistration,
+) -> Result<Endpoint<'a>, Box<RegisterError>> {
+    let cluster = || request.name.clone();
+    if member.is_unchecked() {
+        return Err(Box::new(RegisterError::Unchecked { cluster: cluster() }));
+    }
+    let endpoint = Endpoint {
+        server: request.server.as_deref().unwrap_or(member.server()),
+        ca_pem: member.ca_pem(),
+        tls_server_name: member.tls_server_name(),
+    };
+    let draft = token_kubeconfig(&request.name, &endpoint, "to be made");
+    parse_kubeconfig(&draft).map_err(|why| {
+        let cluster = cluster();
+        Box::new(RegisterError::Unusable { cluster, why })
+    })?;
+    Ok(endpoint)
 }
 
 async fn mint_token(
@@ -201,10 +261,28 @@ async fn mint_token(
 }
 
 /// Asks the member, as the hub will, for its version and for a kind that the hub reads.
-async fn try_token(cluster: &str, kubeconfig: &str) -> Result<String, RegisterError> {
-    let refused = |why| RegisterError::TokenRefused {
-        cluster: cluster.to_owned(),
-        why: Box::new(why),
+async fn try_token(
+    cluster: &str,
+    endpoint: &Endpoint<'_>,
+    kubeconfig: &str,
+) -> Result<String, RegisterError> {
+    let refused = |why: ClusterError| {
+        let is_no_answer = matches!(
+            why,
+            ClusterError::Connect { .. }
+                | ClusterError::Untrusted { .. }
+                | ClusterError::NoAnswer { .. }
+        );
+        let (cluster, why) = (cluster.to_owned(), Box::new(why));
+        if is_no_answer {
+            let server = endpoint.server.to_owned();
+            return RegisterError::NotReached {
+                cluster,
+                server,
+                why,
+            };
+        }
+        RegisterError::TokenRefused { cluster, why }
     };
     let client = ClusterClient::from_kubeconfig(cluster, kubeconfig).map_err(refused)?;
     let version = client.api_server_version().await.map_err(refused)?;

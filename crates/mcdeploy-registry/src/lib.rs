@@ -27,6 +27,6 @@ pub use error::{RegistryCause, RegistryError};
 pub use image_name::{ImageName, ImageNameError};
 pub use repository::{Credentials, Repository, RepositoryAddress};
 pub use sources::{
-    Body, DownloadError, Downloaded, MlflowVersion, Source, SourceAddress, SourceAddressError,
-    SourceFile, SourceSettings, download, open_source,
+    Body, DownloadError, Downloaded, MlflowVersion, PlanError, Reading, Source, SourceAddress,
+    SourceAddressError, SourceFile, SourceSettings, download, open_source,
 };

@@ -12,29 +12,41 @@ use futures::stream::BoxStream;
 use mcdeploy_api::Sha256Digest;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Credentials, ImageName, RegistryCause, RegistryError};
+use crate::{Credentials, ImageName, RegistryCause, RegistryError, request::Call};
 
 mod download;
 mod http;
 mod hugging_face;
 mod mlflow;
 mod oci_artifact;
+mod plan;
 
 pub use download::{DownloadError, Downloaded, download};
+pub use plan::PlanError;
 
 /// One file of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
     /// Relative path, as the source has it: not checked yet.
     pub path: String,
-    /// Length in bytes.
-    pub size_bytes: u64,
+    /// Length in bytes, where the source says it: one that does not is no empty file.
+    pub size_bytes: Option<u64>,
     /// SHA-256 of the bytes, where the source knows it.
     pub sha256: Option<Sha256Digest>,
 }
 
 /// Bytes of a file, in order.
 pub type Body = BoxStream<'static, Result<Bytes, RegistryCause>>;
+
+/// A file that is being read.
+pub struct Reading {
+    /// Where in the file the bytes begin.
+    pub begin: u64,
+    /// Length of the whole file, where the answer says it.
+    pub whole_bytes: Option<u64>,
+    /// The bytes, to the end of the file.
+    pub body: Body,
+}
 
 /// A published model, opened at one version of it.
 #[async_trait]
@@ -55,7 +67,7 @@ pub trait Source: fmt::Debug + Send + Sync {
         file: &SourceFile,
         offset: u64,
         cancel: &CancellationToken,
-    ) -> Result<(u64, Body), RegistryError>;
+    ) -> Result<Reading, RegistryError>;
 }
 
 /// Where a model is published.
@@ -109,6 +121,10 @@ pub struct SourceSettings {
     pub mlflow_tracking_uri: Option<String>,
     /// `MLFLOW_TRACKING_TOKEN`.
     pub mlflow_token: Option<String>,
+    /// `MLFLOW_TRACKING_USERNAME`, which comes before the token, as in MLflow.
+    pub mlflow_username: Option<String>,
+    /// `MLFLOW_TRACKING_PASSWORD`.
+    pub mlflow_password: Option<String>,
     /// Credentials of an OCI registry.
     pub registry_credentials: Credentials,
     /// Whether to speak HTTP to an OCI registry.
@@ -128,13 +144,13 @@ impl fmt::Debug for SourceSettings {
 ///
 /// # Errors
 /// `NotFound` when there is no such model or version; `Permanent` when something is missing
-/// from `settings` or access is denied.
+/// from `settings`, access is denied, or it has no files.
 pub async fn open_source(
     address: &SourceAddress,
     settings: &SourceSettings,
     cancel: &CancellationToken,
 ) -> Result<Arc<dyn Source>, RegistryError> {
-    Ok(match address {
+    let source: Arc<dyn Source> = match address {
         SourceAddress::HuggingFace {
             repository,
             revision,
@@ -143,7 +159,13 @@ pub async fn open_source(
         SourceAddress::Mlflow { model, version } => {
             Arc::new(mlflow::open(model, version, settings, cancel).await?)
         }
-    })
+    };
+    if source.files().is_empty() {
+        let detail = "there is no file in it".to_owned();
+        let cause = RegistryCause::Refused { detail };
+        return Err(Call::new("list the files", "").error(source.pinned(), cause));
+    }
+    Ok(source)
 }
 
 impl FromStr for SourceAddress {

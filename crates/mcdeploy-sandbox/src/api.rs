@@ -28,6 +28,8 @@ pub(crate) async fn client(cloud: Cloud) -> Result<Client, SandboxError> {
     let mut config = Config::from_custom_kubeconfig(parsed, &options)
         .await
         .map_err(read)?;
+    // It is on this machine, whatever the environment says of others.
+    config.proxy_url = None;
     config.connect_timeout = Some(Duration::from_secs(2));
     config.read_timeout = Some(Duration::from_secs(30));
     config.write_timeout = Some(Duration::from_secs(10));

@@ -232,11 +232,13 @@ fn quoted(pin: &str) -> Etag {
     Etag::from(format!("\"{pin}\""))
 }
 
-fn listed(blob: BlobItem) -> Option<ListedObject> {
-    let properties = blob.properties?;
-    Some(ListedObject {
-        key: blob.name?,
-        size_bytes: properties.content_length?,
+fn listed(blob: BlobItem) -> Result<ListedObject, Cause> {
+    let key = blob.name.unwrap_or_default();
+    let properties = blob.properties.unwrap_or_default();
+    let size = properties.content_length;
+    Ok(ListedObject {
+        size_bytes: size.ok_or_else(|| Cause::no_size(&key))?,
+        key,
         pin: pin(properties.etag.as_ref()),
         checksums: StoredChecksums::default(),
         modified_s: properties.last_modified.map(OffsetDateTime::unix_timestamp),
@@ -261,7 +263,8 @@ impl Store for AzureBlob {
         self.requester
             .send(Request::new("list", prefix), cancel, || async {
                 let blobs = self.blobs(prefix).await?;
-                let mut listed: Vec<_> = blobs.into_iter().filter_map(listed).collect();
+                let listed = blobs.into_iter().map(listed);
+                let mut listed = listed.collect::<Result<Vec<_>, Cause>>()?;
                 listed.sort_by(|a, b| a.key.cmp(&b.key));
                 Ok(listed)
             })
@@ -285,7 +288,7 @@ impl Store for AzureBlob {
                 let etag = properties.etag().map_err(|e| self.cause(&e))?;
                 Ok(ObjectInfo {
                     key: key.clone(),
-                    size_bytes: length.unwrap_or_default(),
+                    size_bytes: length.ok_or_else(|| Cause::no_size(key.as_str()))?,
                     pin: pin(etag.as_ref()),
                     checksums: StoredChecksums::default(),
                 })

@@ -143,7 +143,7 @@ pub(crate) async fn versions_of(
     cancel: &CancellationToken,
 ) -> Result<Vec<StoredVersion>, StoreError> {
     let mut found: BTreeMap<(String, String), BTreeMap<String, u64>> = BTreeMap::new();
-    for object in objects {
+    for object in objects.iter().filter(|object| !object.is_marker()) {
         if let Some((model, version, file)) = parts_of(&object.key) {
             let version = found.entry((model.to_owned(), version.to_owned()));
             version

@@ -6,7 +6,7 @@
 //! an object of more than one part is read twice, and that is said.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
 };
 
@@ -51,8 +51,8 @@ pub struct CopyRequest<'a> {
 pub struct CopiedObject {
     /// Its key in the source.
     pub from: String,
-    /// Its key in the target.
-    pub to: ObjectKey,
+    /// Its key in the target; empty when it is none to copy.
+    pub to: String,
     /// Length in bytes.
     pub size_bytes: u64,
     /// What was done, or why it could not be.
@@ -72,7 +72,15 @@ pub enum CopyOutcome {
     Unchanged,
     /// It would be copied; only in a dry run.
     Absent,
+    /// It is no object to copy.
+    Skipped {
+        /// What it is.
+        what: &'static str,
+    },
 }
+
+/// What an empty object is that only stands for a directory.
+const MARKER: &str = "a marker of a directory, without bytes";
 
 /// Why an object was not copied.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +92,18 @@ pub enum CopyError {
         path: String,
         /// Source store.
         store: String,
+    },
+    /// What is there is no object.
+    #[error("there is nothing to copy at {path:?} in store {store:?}: {found:?} is {what}")]
+    NothingToCopy {
+        /// What was asked for.
+        path: String,
+        /// Source store.
+        store: String,
+        /// The first that is there.
+        found: String,
+        /// What that is.
+        what: &'static str,
     },
     /// The key holds other bytes.
     #[error(
@@ -113,29 +133,29 @@ impl CopyError {
         match self {
             Self::Missing { .. } => ErrorClass::NotFound,
             Self::Conflict { .. } => ErrorClass::Precondition,
-            Self::Name(_) => ErrorClass::Permanent,
+            Self::NothingToCopy { .. } | Self::Name(_) => ErrorClass::Permanent,
             Self::Store(error) => error.class(),
         }
     }
 }
 
-/// Copies one object, or all below a directory. One entry per object, sorted by key; one
-/// that fails stops no other. The same call again does only what is missing.
+/// Copies one object, or all below a directory. One entry per object, sorted by key, then
+/// one for each thing that is none to copy; one that fails stops no other. The same call
+/// again does only what is missing.
 ///
 /// # Errors
-/// Before anything was copied: nothing to copy, unusable names, a store that cannot be
-/// listed.
+/// Before anything was copied: nothing to copy, a store that cannot be listed.
 pub async fn copy_objects(
     request: &CopyRequest<'_>,
     on_progress: OnProgress<'_>,
     cancel: &CancellationToken,
 ) -> Result<Vec<CopiedObject>, CopyError> {
-    let chosen = choose(request, cancel).await?;
-    let there = present(request, &chosen, cancel).await?;
+    let Chosen { objects, skipped } = choose(request, cancel).await?;
+    let there = present(request, &objects, cancel).await?;
     let meter = Mutex::new(Meter {
         step: Step::Copy,
         store: Some(request.target),
-        total_bytes: chosen.iter().map(|(object, _)| object.size_bytes).sum(),
+        total_bytes: objects.iter().map(|(object, _)| object.size_bytes).sum(),
         done_bytes: 0,
         on_progress,
     });
@@ -145,32 +165,83 @@ pub async fn copy_objects(
         meter,
         cancel,
     };
-    let work = chosen.iter().map(|(object, to)| copy.object(object, to));
+    let work = objects.iter().map(|(object, to)| copy.object(object, to));
     let work: Vec<_> = work.collect();
-    Ok(stream::iter(work).buffered(OBJECTS).collect().await)
+    let mut done: Vec<_> = stream::iter(work).buffered(OBJECTS).collect().await;
+    done.extend(skipped.into_iter().map(|(from, what)| CopiedObject {
+        from,
+        to: String::new(),
+        size_bytes: 0,
+        outcome: Ok(CopyOutcome::Skipped { what }),
+    }));
+    Ok(done)
 }
 
-/// The objects with their new keys.
+/// What is there to copy, and what is not.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Chosen {
+    /// With their new keys, which may be none that can be held.
+    objects: Vec<(ListedObject, String)>,
+    /// Keys, with what they are.
+    skipped: Vec<(String, &'static str)>,
+}
+
 async fn choose(
     request: &CopyRequest<'_>,
     cancel: &CancellationToken,
-) -> Result<Vec<(ListedObject, ObjectKey)>, CopyError> {
+) -> Result<Chosen, CopyError> {
     let from = request.from.trim_end_matches('/');
     let listed = request.source.list(from, cancel).await?;
-    let mut chosen = vec![];
+    let others = request.source.others(from, cancel).await?;
+    let chosen = sort_out(listed, others, request.from, request.to);
+    if !chosen.objects.is_empty() {
+        return Ok(chosen);
+    }
+    let (path, store) = (request.from.to_owned(), request.source.name().to_owned());
+    Err(match chosen.skipped.into_iter().next() {
+        None => CopyError::Missing { path, store },
+        Some((found, what)) => CopyError::NothingToCopy {
+            path,
+            store,
+            found,
+            what,
+        },
+    })
+}
+
+/// Which of a listing are meant, and which of those are objects with bytes of their own.
+fn sort_out(
+    listed: Vec<ListedObject>,
+    others: Vec<(String, &'static str)>,
+    from: &str,
+    to: &str,
+) -> Chosen {
+    // Some write a directory's marker without the slash at the end. Beside what is below it,
+    // no directory could hold a file of that name.
+    let directories: BTreeSet<String> = listed
+        .iter()
+        .flat_map(|object| {
+            let slashes = object.key.match_indices('/');
+            slashes.map(move |(at, _)| &object.key[..at])
+        })
+        .map(str::to_owned)
+        .collect();
+    let is_marker = |object: &ListedObject| {
+        object.is_marker() || object.size_bytes == 0 && directories.contains(&object.key)
+    };
+    let mut chosen = Chosen::default();
     for object in listed {
-        if let Some(to) = new_key(&object.key, request.from, request.to) {
-            let to = ObjectKey::new(to)?;
-            chosen.push((object, to));
+        match new_key(&object.key, from, to) {
+            Some(_) if is_marker(&object) => chosen.skipped.push((object.key, MARKER)),
+            Some(to) => chosen.objects.push((object, to)),
+            None => {}
         }
     }
-    if chosen.is_empty() {
-        return Err(CopyError::Missing {
-            path: request.from.to_owned(),
-            store: request.source.name().to_owned(),
-        });
-    }
-    Ok(chosen)
+    let others = others.into_iter();
+    let meant = others.filter(|(key, _)| new_key(key, from, to).is_some());
+    chosen.skipped.extend(meant);
+    chosen.skipped.sort();
+    chosen
 }
 
 /// Where an object goes; none when it is not meant.
@@ -197,10 +268,10 @@ fn new_key(key: &str, from: &str, to: &str) -> Option<String> {
 /// What the target has, by key.
 async fn present(
     request: &CopyRequest<'_>,
-    chosen: &[(ListedObject, ObjectKey)],
+    objects: &[(ListedObject, String)],
     cancel: &CancellationToken,
 ) -> Result<BTreeMap<String, ListedObject>, CopyError> {
-    let prefix = match chosen {
+    let prefix = match objects {
         [(_, only)] => only.as_str(),
         _ => request.to,
     };
@@ -228,25 +299,29 @@ struct Known {
 }
 
 impl Copy<'_> {
-    async fn object(&self, listed: &ListedObject, to: &ObjectKey) -> CopiedObject {
+    async fn object(&self, listed: &ListedObject, to: &str) -> CopiedObject {
+        let outcome = match (ObjectKey::new(to), listed.object()) {
+            (Ok(to), Ok(object)) => self.try_object(object, &to).await,
+            (Err(error), _) | (_, Err(error)) => Err(error.into()),
+        };
         CopiedObject {
             from: listed.key.clone(),
-            to: to.clone(),
+            to: to.to_owned(),
             size_bytes: listed.size_bytes,
-            outcome: self.try_object(listed, to).await,
+            outcome,
         }
     }
 
     async fn try_object(
         &self,
-        listed: &ListedObject,
+        object: ObjectInfo,
         to: &ObjectKey,
     ) -> Result<CopyOutcome, CopyError> {
         let there = self.there.get(to.as_str());
         if self.request.dry_run && there.is_none() {
             return Ok(CopyOutcome::Absent);
         }
-        let known = self.know(listed.object()?).await?;
+        let known = self.know(object).await?;
         if let Some(there) = there {
             return self.is_same(&known, to, &there.object()?).await;
         }
@@ -414,5 +489,45 @@ mod tests {
                 "{key} {from} {to}"
             );
         }
+    }
+
+    #[test]
+    fn a_marker_or_a_key_that_cannot_be_held_stops_no_other() {
+        let object = |key: &str, size_bytes| ListedObject {
+            key: key.to_owned(),
+            size_bytes,
+            pin: String::new(),
+            checksums: crate::StoredChecksums::default(),
+            modified_s: None,
+        };
+        let listed = vec![
+            object("data/", 0),
+            object("data/a", 5),
+            object("data/dot.", 1),
+            object("data/empty", 0),
+            object("data/sub", 0),
+            object("data/sub/b", 2),
+            object("data/sub2/", 3),
+            object("other/c", 1),
+        ];
+        let others = vec![
+            ("data/pipe".to_owned(), "a pipe"),
+            ("x".to_owned(), "a pipe"),
+        ];
+        let chosen = sort_out(listed, others, "data/", "to/");
+        let names: Vec<_> = chosen.objects.iter().map(|(_, to)| to.as_str()).collect();
+        // What has bytes is tried, and fails for itself.
+        assert_eq!(
+            names,
+            ["to/a", "to/dot.", "to/empty", "to/sub/b", "to/sub2/"]
+        );
+        assert_eq!(
+            chosen.skipped,
+            [
+                ("data/".to_owned(), MARKER),
+                ("data/pipe".to_owned(), "a pipe"),
+                ("data/sub".to_owned(), MARKER),
+            ]
+        );
     }
 }

@@ -185,6 +185,19 @@ impl Store for Directory {
             .await
     }
 
+    async fn others(
+        &self,
+        prefix: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<(String, &'static str)>, StoreError> {
+        self.requester
+            .send(Request::new("list", prefix), cancel, || {
+                let (root, prefix) = (self.root.clone(), prefix.to_owned());
+                blocking(move || others(&root, &prefix))
+            })
+            .await
+    }
+
     async fn head(
         &self,
         key: &ObjectKey,
@@ -341,35 +354,79 @@ fn list(
     is_meant: impl Fn(&str) -> bool,
 ) -> io::Result<Vec<ListedObject>> {
     let mut found = vec![];
+    walk(root, prefix, |entry| {
+        // A link to a file is that file.
+        if let Entry::File(key, metadata) = entry
+            && is_meant(key.rsplit('/').next().unwrap_or_default())
+        {
+            found.push(ListedObject {
+                key,
+                size_bytes: metadata.len(),
+                pin: pin(&metadata),
+                checksums: StoredChecksums::default(),
+                modified_s: Some(metadata.mtime()),
+            });
+        }
+    })?;
+    found.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(found)
+}
+
+/// What is neither a file nor a directory, and why.
+fn others(root: &Path, prefix: &str) -> io::Result<Vec<(String, &'static str)>> {
+    let mut found = vec![];
+    walk(root, prefix, |entry| {
+        if let Entry::Other(key, why) = entry {
+            found.push((key, why));
+        }
+    })?;
+    Ok(found)
+}
+
+/// One entry of a directory tree, with its key.
+enum Entry {
+    File(String, Metadata),
+    /// With what it is.
+    Other(String, &'static str),
+}
+
+/// Everything whose key starts with the prefix.
+fn walk(root: &Path, prefix: &str, mut visit: impl FnMut(Entry)) -> io::Result<()> {
     let mut pending = vec![(root.to_owned(), String::new())];
     while let Some((dir, base)) = pending.pop() {
         for entry in std::fs::read_dir(dir)? {
             let entry = entry?;
-            let Ok(name) = entry.file_name().into_string() else {
-                continue;
-            };
-            let key = format!("{base}{name}");
-            if entry.file_type()?.is_dir() {
+            let name = entry.file_name();
+            let key = format!("{base}{}", name.to_string_lossy());
+            if entry.file_type()?.is_dir() && name.to_str().is_some() {
                 let directory = format!("{key}/");
                 if directory.starts_with(prefix) || prefix.starts_with(&directory) {
                     pending.push((entry.path(), directory));
                 }
-            } else if key.starts_with(prefix) && is_meant(&name) {
-                // A link to a file is that file; one to nowhere is nothing.
-                match std::fs::metadata(entry.path()) {
-                    Ok(metadata) => found.push(ListedObject {
-                        key,
-                        size_bytes: metadata.len(),
-                        pin: pin(&metadata),
-                        checksums: StoredChecksums::default(),
-                        modified_s: Some(metadata.mtime()),
-                    }),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(error),
+                continue;
+            }
+            if !key.starts_with(prefix) {
+                continue;
+            }
+            if name.to_str().is_none() {
+                visit(Entry::Other(key, "a name that is not UTF-8"));
+                continue;
+            }
+            match std::fs::metadata(entry.path()) {
+                Ok(metadata) if metadata.is_file() => visit(Entry::File(key, metadata)),
+                Ok(metadata) if metadata.is_dir() => {
+                    visit(Entry::Other(key, "a link to a directory"));
                 }
+                Ok(metadata) => {
+                    let kind = local::other_kind(metadata.file_type());
+                    visit(Entry::Other(key, kind));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    visit(Entry::Other(key, "a link to nowhere"));
+                }
+                Err(error) => return Err(error),
             }
         }
     }
-    found.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(found)
+    Ok(())
 }

@@ -123,6 +123,13 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// An answer without the length of an object: not said is not zero.
+    pub(crate) fn no_size(key: &str) -> Self {
+        Self::Refused {
+            detail: format!("the store does not say how long {key:?} is"),
+        }
+    }
+
     /// What a caller may do about it.
     pub fn class(&self) -> ErrorClass {
         match self {

@@ -154,22 +154,22 @@ impl ObjectResource {
         }
     }
 
-    fn listed(self) -> ListedObject {
+    fn listed(self) -> Result<ListedObject, Cause> {
         let updated = self.updated.as_deref();
         let format = DateTimeFormat::DateTimeWithOffset;
         let modified = updated.and_then(|at| DateTime::from_str(at, format).ok());
-        ListedObject {
-            size_bytes: self.size_bytes(),
+        Ok(ListedObject {
+            size_bytes: self.size_bytes()?,
             checksums: self.checksums(),
             pin: self.generation.unwrap_or_default(),
             key: self.name,
             modified_s: modified.map(|at| at.secs()),
-        }
+        })
     }
 
-    fn size_bytes(&self) -> u64 {
-        let size = self.size.as_deref().unwrap_or("0");
-        size.parse().unwrap_or_default()
+    fn size_bytes(&self) -> Result<u64, Cause> {
+        let size = self.size.as_deref().and_then(|size| size.parse().ok());
+        size.ok_or_else(|| Cause::no_size(&self.name))
     }
 }
 
@@ -377,11 +377,21 @@ impl Store for Gcs {
                     }
                 })
                 .await?;
-            all.extend(page.items.into_iter().map(ObjectResource::listed));
-            if page.next_page_token.as_deref().is_none_or(str::is_empty) {
+            for object in page.items {
+                let listed = object.listed();
+                let no_size = |cause| self.requester.error("list", Some(prefix), cause);
+                all.push(listed.map_err(no_size)?);
+            }
+            let next = page.next_page_token.filter(|next| !next.is_empty());
+            if next.is_none() {
                 return Ok(all);
             }
-            token = page.next_page_token;
+            if next == token {
+                let detail = "the server's list goes on where it began".to_owned();
+                let cause = Cause::Refused { detail };
+                return Err(self.requester.error("list", Some(prefix), cause));
+            }
+            token = next;
         }
     }
 
@@ -395,7 +405,7 @@ impl Store for Gcs {
                 let object: ObjectResource = self.get(self.url(Some(key))?).await?;
                 Ok(ObjectInfo {
                     key: key.clone(),
-                    size_bytes: object.size_bytes(),
+                    size_bytes: object.size_bytes()?,
                     checksums: object.checksums(),
                     pin: object.generation.unwrap_or_default(),
                 })

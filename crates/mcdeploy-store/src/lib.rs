@@ -72,6 +72,7 @@ pub use error::{Cause, StoreError};
 pub use fetch::{FetchError, Fetched, fetch_version, read_version};
 pub use key::{KeyError, ObjectKey, VersionName};
 pub use lease::HeldLease;
+pub use local::left_out;
 pub use manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError, ManifestFile};
 pub use open::open;
 pub use progress::{OnProgress, Progress, Speed, Speedometer, Step};

@@ -3,6 +3,7 @@
 use std::{
     fs::{File, FileType},
     io::{self, Read as _},
+    os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
 };
 
@@ -18,6 +19,13 @@ use crate::{
 const MAX_DEPTH: usize = 32;
 /// How much is read at a time, in bytes.
 const BLOCK_BYTES: usize = 1024 * 1024;
+/// What a pointer of Git LFS begins with, and its greatest length in bytes.
+/// Source: <https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md> (2026-11-30).
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+const MAX_POINTER_BYTES: u64 = 1024;
+/// What tools keep beside the files that they fetched, and no version is made of: the
+/// history of a clone, and the notes of `hf download --local-dir`.
+const LEFT_OUT: [&str; 2] = [".git", ".cache/huggingface"];
 
 /// A file below a directory.
 struct Found {
@@ -97,6 +105,35 @@ pub(crate) fn hash_file(
     ))
 }
 
+/// What a push of `dir` leaves out, as paths within it, sorted: what Git and the tools of
+/// Hugging Face keep there for themselves. What cannot be read is left to the push to tell.
+pub fn left_out(dir: &Path) -> Vec<String> {
+    let mut found = vec![];
+    let mut pending = vec![(dir.to_owned(), String::new(), 0)];
+    while let Some((dir, prefix, depth)) = pending.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            let key = format!("{prefix}{name}");
+            if is_left_out(&key) {
+                found.push(key);
+            } else if depth < MAX_DEPTH && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                pending.push((entry.path(), format!("{key}/"), depth + 1));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn is_left_out(key: &str) -> bool {
+    LEFT_OUT.iter().any(|name| {
+        let above = key.strip_suffix(name);
+        above.is_some_and(|above| above.is_empty() || above.ends_with('/'))
+    })
+}
+
 fn walk(root: &Path) -> Result<Vec<Found>, PushError> {
     let mut found = vec![];
     let inside = std::fs::canonicalize(root).map_err(|source| PushError::Read {
@@ -120,6 +157,10 @@ fn walk(root: &Path) -> Result<Vec<Found>, PushError> {
                 .file_name()
                 .into_string()
                 .map_err(|_| unsupported("its name is not UTF-8".to_owned()))?;
+            let key = format!("{prefix}{name}");
+            if is_left_out(&key) {
+                continue;
+            }
             let is_link = entry.file_type().map_err(read)?.is_symlink();
             // A link to a file is that file, but only to one of the directory: a repository
             // that somebody else wrote may have one to a key of this user.
@@ -130,8 +171,14 @@ fn walk(root: &Path) -> Result<Vec<Found>, PushError> {
                 path: path.clone(),
                 source,
             })?;
-            let key = format!("{prefix}{name}");
             match kind(metadata.file_type()) {
+                Kind::File if is_pointer(&path, metadata.len()).map_err(read)? => {
+                    return Err(unsupported(
+                        "it is a pointer of Git LFS, and not the file itself: run `git lfs \
+                         pull` where it was cloned"
+                            .to_owned(),
+                    ));
+                }
                 Kind::File => found.push(Found {
                     key: ObjectKey::new(key).map_err(|e| unsupported(e.to_string()))?,
                     size_bytes: metadata.len(),
@@ -144,7 +191,10 @@ fn walk(root: &Path) -> Result<Vec<Found>, PushError> {
                     return Err(unsupported(format!("it is over {MAX_DEPTH} levels deep")));
                 }
                 Kind::Directory => pending.push((path, format!("{key}/"), depth + 1)),
-                Kind::Other => return Err(unsupported("it is not a regular file".to_owned())),
+                Kind::Other => {
+                    let what = other_kind(metadata.file_type());
+                    return Err(unsupported(format!("it is {what}, and no file")));
+                }
             }
         }
     }
@@ -170,6 +220,27 @@ fn stays_inside(
         target.display(),
         inside.display()
     )))
+}
+
+/// Whether a file stands for another one, which is in Git's large-file storage.
+fn is_pointer(path: &Path, size_bytes: u64) -> io::Result<bool> {
+    if size_bytes > MAX_POINTER_BYTES {
+        return Ok(false);
+    }
+    Ok(std::fs::read(path)?.starts_with(LFS_POINTER))
+}
+
+/// The word for what is neither a file nor a directory.
+pub(crate) fn other_kind(file_type: FileType) -> &'static str {
+    if file_type.is_fifo() {
+        "a pipe"
+    } else if file_type.is_socket() {
+        "a socket"
+    } else if file_type.is_block_device() || file_type.is_char_device() {
+        "a device"
+    } else {
+        "something else"
+    }
 }
 
 enum Kind {

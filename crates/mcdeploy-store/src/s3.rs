@@ -201,7 +201,7 @@ impl S3 {
 
     /// Checksums of an object from those of its parts, where another tool uploaded it.
     async fn checksums_of_parts(&self, object: &ObjectInfo) -> Result<StoredChecksums, Cause> {
-        let (mut parts, mut marker) = (vec![], None);
+        let (mut parts, mut marker) = (vec![], None::<String>);
         loop {
             let answer = self
                 .client
@@ -209,7 +209,7 @@ impl S3 {
                 .bucket(&self.bucket)
                 .key(object.key.as_str())
                 .object_attributes(ObjectAttributes::ObjectParts)
-                .set_part_number_marker(marker)
+                .set_part_number_marker(marker.clone())
                 .send()
                 .await
                 .map_err(|error| self.cause(&error))?;
@@ -217,10 +217,11 @@ impl S3 {
                 return Ok(StoredChecksums::default());
             };
             parts.extend_from_slice(page.parts());
-            if !page.is_truncated().unwrap_or_default() {
-                return Ok(combined(&parts, object.size_bytes));
+            let next = page.next_part_number_marker.clone();
+            match next_page(page.is_truncated, next, marker.as_deref())? {
+                None => return Ok(combined(&parts, object.size_bytes)),
+                next => marker = next,
             }
-            marker = page.next_part_number_marker;
         }
     }
 
@@ -246,14 +247,14 @@ impl S3 {
     async fn list_page(
         &self,
         prefix: &str,
-        token: Option<String>,
+        asked: Option<String>,
     ) -> Result<(Vec<ListedObject>, Option<String>), Cause> {
         let page = self
             .client
             .list_objects_v2()
             .bucket(&self.bucket)
             .prefix(prefix)
-            .set_continuation_token(token)
+            .set_continuation_token(asked.clone())
             .send()
             .await
             .map_err(|error| match self.cause(&error) {
@@ -262,17 +263,44 @@ impl S3 {
                 },
                 other => other,
             })?;
-        let listed = page.contents().iter().filter_map(|object| {
-            Some(ListedObject {
-                key: object.key()?.to_owned(),
-                size_bytes: u64::try_from(object.size()?).ok()?,
+        let listed = page.contents().iter().map(|object| {
+            let key = object.key().unwrap_or_default().to_owned();
+            let size = object.size().and_then(|size| u64::try_from(size).ok());
+            Ok(ListedObject {
+                size_bytes: size.ok_or_else(|| Cause::no_size(&key))?,
+                key,
                 pin: pin(object.e_tag()),
                 checksums: StoredChecksums::default(),
                 modified_s: object.last_modified().map(DateTime::secs),
             })
         });
-        Ok((listed.collect(), page.next_continuation_token.clone()))
+        let listed = listed.collect::<Result<Vec<_>, Cause>>()?;
+        let next = page.next_continuation_token.clone();
+        Ok((
+            listed,
+            next_page(page.is_truncated, next, asked.as_deref())?,
+        ))
     }
+}
+
+/// Where a list goes on. Servers that speak S3 of their own leave the token out, send one
+/// after the last page, or the same again: the first would hide objects, the others never
+/// end.
+fn next_page(
+    is_truncated: Option<bool>,
+    next: Option<String>,
+    asked: Option<&str>,
+) -> Result<Option<String>, Cause> {
+    let next = next.filter(|next| !next.is_empty());
+    let wrong = match (is_truncated, &next) {
+        (Some(false), _) | (None, None) => return Ok(None),
+        (Some(true), None) => "it is cut off, and does not say where it goes on",
+        (_, Some(next)) if asked == Some(next.as_str()) => "it goes on where it began",
+        (_, Some(_)) => return Ok(next),
+    };
+    Err(Cause::Refused {
+        detail: format!("the server's list cannot be read to its end: {wrong}"),
+    })
 }
 
 /// Bucket and key as a header carries them: every byte but the plainest escaped.
@@ -359,10 +387,14 @@ impl Store for S3 {
         cancel: &CancellationToken,
     ) -> Result<ObjectInfo, StoreError> {
         let head = self.head_output(key, cancel).await?;
-        let length = head.content_length().unwrap_or_default();
+        let length = head.content_length();
+        let length = length.and_then(|length| u64::try_from(length).ok());
         Ok(ObjectInfo {
             key: key.clone(),
-            size_bytes: u64::try_from(length).unwrap_or_default(),
+            size_bytes: length.ok_or_else(|| {
+                let cause = Cause::no_size(key.as_str());
+                self.requester.error("head", Some(key.as_str()), cause)
+            })?,
             pin: pin(head.e_tag()),
             checksums: full_object_checksums(&head),
         })
@@ -508,6 +540,25 @@ mod tests {
             copy_source("models", &key),
             "models/a%20b/gr%C3%BC%C3%9Fe%2B1.onnx"
         );
+    }
+
+    #[test]
+    fn a_list_is_read_to_its_end_or_refused() {
+        let page = |is_truncated, next: Option<&str>, asked| {
+            next_page(is_truncated, next.map(str::to_owned), asked)
+        };
+        assert_eq!(
+            page(Some(true), Some("b"), Some("a")).unwrap().as_deref(),
+            Some("b")
+        );
+        assert_eq!(page(None, Some("b"), None).unwrap().as_deref(), Some("b"));
+        for (is_truncated, next) in [(Some(false), None), (None, None), (Some(false), Some("b"))] {
+            assert_eq!(page(is_truncated, next, None).unwrap(), None);
+        }
+        // The rest would be hidden, or the same come again for ever.
+        for (next, asked) in [(None, None), (Some(""), None), (Some("a"), Some("a"))] {
+            assert!(page(Some(true), next, asked).is_err(), "{next:?} {asked:?}");
+        }
     }
 
     #[test]

@@ -37,6 +37,21 @@ pub trait Store: fmt::Debug + Send + Sync {
         cancel: &CancellationToken,
     ) -> Result<Vec<ListedObject>, StoreError>;
 
+    /// What is there under names that start with `prefix` and can be no object, with why, in
+    /// no order: pipes and links to nowhere, in a directory. Objects do not come here, not
+    /// even those whose keys we refuse.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    async fn others(
+        &self,
+        prefix: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<(String, &'static str)>, StoreError> {
+        let _ = (prefix, cancel);
+        Ok(vec![])
+    }
+
     /// What the store knows of an object without reading it, and a pin on its content.
     ///
     /// # Errors
@@ -283,6 +298,12 @@ pub struct ListedObject {
 }
 
 impl ListedObject {
+    /// Whether it only stands for a directory: consoles and tools of the stores make empty
+    /// objects with a slash at the end, so that a directory without files can be shown.
+    pub fn is_marker(&self) -> bool {
+        self.size_bytes == 0 && self.key.ends_with('/')
+    }
+
     /// The object that the entry is about.
     ///
     /// # Errors

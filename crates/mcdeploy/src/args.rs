@@ -197,7 +197,8 @@ pub(crate) struct InitArgs {
   mcdeploy push v4 --from hf://org/digits@main
 
 The files of DIR/VERSION are hashed and uploaded, then a manifest of them. The same
-files again change nothing; other files under a used version are refused (exit code 6).")]
+files again change nothing; other files under a used version are refused (exit code 6).
+What Git and `hf download` keep there for themselves is left out (.git, .cache/huggingface).")]
 pub(crate) struct PushArgs {
     /// Version to push: VERSION, or MODEL:VERSION
     #[arg(value_name = "VERSION", required_unless_present = "version_flag")]

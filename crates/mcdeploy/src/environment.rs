@@ -2,7 +2,11 @@
 //! (`MCDEPLOY_*`) are read with the flags, in [`crate::args`]; `KUBECONFIG` is read by
 //! the Kubernetes client.
 
-use std::{io::IsTerminal, os::unix::fs::MetadataExt, path::PathBuf};
+use std::{
+    io::IsTerminal,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 use mcdeploy_api::SecretValues;
 use mcdeploy_registry::SourceSettings;
@@ -62,9 +66,11 @@ impl Environment {
             ),
             sources: SourceSettings {
                 hf_endpoint: variable("HF_ENDPOINT"),
-                hf_token: variable("HF_TOKEN"),
+                hf_token: variable("HF_TOKEN").or_else(|| kept_token(&hf_token_file(&variable)?)),
                 mlflow_tracking_uri: variable("MLFLOW_TRACKING_URI"),
                 mlflow_token: variable("MLFLOW_TRACKING_TOKEN"),
+                mlflow_username: variable("MLFLOW_TRACKING_USERNAME"),
+                mlflow_password: variable("MLFLOW_TRACKING_PASSWORD"),
                 ..SourceSettings::default()
             },
             cache_dir: cache_dir(),
@@ -75,6 +81,26 @@ impl Environment {
 fn cache_dir() -> Option<PathBuf> {
     let given = variable("XDG_CACHE_HOME").map(PathBuf::from);
     given.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".cache")))
+}
+
+/// Where `hf auth login` keeps its token.
+/// Source: <https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables>
+/// (2026-11-30).
+fn hf_token_file(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    if let Some(path) = variable("HF_TOKEN_PATH") {
+        return Some(path.into());
+    }
+    let home = || Some(PathBuf::from(variable("HOME")?).join(".cache"));
+    let cache = || variable("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+    let place = variable("HF_HOME").map(PathBuf::from);
+    let place = place.or_else(|| Some(cache()?.join("huggingface")));
+    Some(place?.join("token"))
+}
+
+fn kept_token(path: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let token = text.trim();
+    (!token.is_empty()).then(|| token.to_owned())
 }
 
 /// Name of the user that the process runs as; pipelines often set no `USER`.
@@ -94,4 +120,37 @@ fn own_name() -> Option<String> {
 )]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_of_hf_auth_login_is_found_where_it_keeps_it() {
+        let file = |set: &[(&str, &str)]| {
+            let set: Vec<_> = set.to_vec();
+            let get = move |name: &str| {
+                let mut all = set.iter();
+                let found = all.find(|(known, _)| *known == name)?;
+                Some(found.1.to_owned())
+            };
+            hf_token_file(&get).map(|path| path.display().to_string())
+        };
+        let home = ("HOME", "/home/ann");
+        let is = |set: &[_], path: &str| assert_eq!(file(set).as_deref(), Some(path));
+        is(&[home], "/home/ann/.cache/huggingface/token");
+        is(&[home, ("XDG_CACHE_HOME", "/c")], "/c/huggingface/token");
+        is(&[home, ("HF_HOME", "/hf")], "/hf/token");
+        is(&[home, ("HF_HOME", "/hf"), ("HF_TOKEN_PATH", "/t")], "/t");
+        assert_eq!(file(&[]), None);
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        assert_eq!(kept_token(&path), None);
+        std::fs::write(&path, "hf_secret\n").unwrap();
+        assert_eq!(kept_token(&path).as_deref(), Some("hf_secret"));
+        std::fs::write(&path, "\n").unwrap();
+        assert_eq!(kept_token(&path), None);
+    }
 }

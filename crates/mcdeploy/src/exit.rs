@@ -67,6 +67,13 @@ impl Failure {
         }
     }
 
+    /// Says something before the message.
+    #[must_use]
+    pub(crate) fn after(mut self, told: &str) -> Self {
+        self.message.insert_str(0, told);
+        self
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

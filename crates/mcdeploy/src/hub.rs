@@ -8,11 +8,11 @@ use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope, api::core::v1::S
 use kube::{
     Api, Client, Config, Resource,
     api::{ListParams, Patch, PatchParams},
-    config::{KubeConfigOptions, Kubeconfig},
     core::response::Status,
     runtime::{WatchStreamExt, watcher},
 };
 use mcdeploy_api::names::{FIELD_MANAGER_CLI, SYSTEM_NAMESPACE};
+use mcdeploy_cluster::{LoadError, LoadedConfig, kube_client, proxy_name};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -172,9 +172,12 @@ impl Hub {
         config.connect_timeout = Some(FIRST_ANSWER);
         // Deadlines are ours; the default retry loop waits for minutes.
         config.default_retry = false;
-        let address = config.cluster_url.to_string();
+        let mut address = config.cluster_url.to_string();
+        if let Some(proxy) = proxy_name(&config) {
+            address = format!("{address} (through the proxy {proxy})");
+        }
         let context_namespace = config.default_namespace.clone();
-        let client = Client::try_from(config).map_err(|error| {
+        let client = kube_client(config).map_err(|error| {
             let text = format!("cannot use the kubeconfig for {address}: {}", chain(&error));
             Failure::new(ExitStatus::Usage, text)
         })?;
@@ -366,44 +369,36 @@ pub(crate) async fn load_config(
     path: Option<&Path>,
     context: Option<&str>,
     flag: &str,
-) -> Result<Config, Failure> {
-    let wrong = |text: String| {
-        Failure::new(ExitStatus::Usage, text).hint(format!(
-            "name the kubeconfig with {flag} FILE or KUBECONFIG"
-        ))
-    };
-    let kubeconfig = match path {
-        Some(path) => Kubeconfig::read_from(path)
-            .map_err(|error| wrong(format!("cannot use {}: {}", path.display(), chain(&error))))?,
-        None => Kubeconfig::read()
-            .map_err(|error| wrong(format!("found no kubeconfig: {}", chain(&error))))?,
-    };
-    let options = KubeConfigOptions {
-        context: context.map(str::to_owned),
-        ..KubeConfigOptions::default()
-    };
-    let contexts: Vec<String> = kubeconfig.contexts.iter().map(|c| c.name.clone()).collect();
-    Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .map_err(|error| {
-            let text = format!("cannot use the kubeconfig: {}", chain(&error));
-            match contexts.as_slice() {
-                [] => wrong(text).hint("it has no context at all"),
-                contexts => {
-                    wrong(text).hint(format!("it has the contexts: {}", contexts.join(", ")))
+) -> Result<LoadedConfig, Failure> {
+    let loaded = mcdeploy_cluster::load_config(path, context).await;
+    loaded.map_err(|error| {
+        let failure = Failure::new(ExitStatus::Usage, chain(&error));
+        let name_another = format!("name the kubeconfig with {flag} FILE or KUBECONFIG");
+        match error {
+            LoadError::NoProgram { install_hint, .. } => match install_hint {
+                Some(hint) => failure.hint(hint.trim()),
+                None => failure.hint("install it, or choose other credentials with --context"),
+            },
+            LoadError::Proxy(_) => failure,
+            LoadError::Context { contexts, .. } => {
+                let failure = failure.hint(name_another);
+                match contexts.as_slice() {
+                    [] => failure.hint("it has no context at all"),
+                    all => failure.hint(format!("it has the contexts: {}", all.join(", "))),
                 }
             }
-        })
+            LoadError::File { .. } | LoadError::Absent { .. } | LoadError::NotFound(_) => {
+                failure.hint(name_another)
+            }
+        }
+    })
 }
 
 /// The hub's client configuration.
 pub(crate) async fn hub_config(args: &HubArgs) -> Result<Config, Failure> {
-    load_config(
-        args.kubeconfig.as_deref(),
-        args.context.as_deref(),
-        "--kubeconfig",
-    )
-    .await
+    let (path, context) = (args.kubeconfig.as_deref(), args.context.as_deref());
+    let loaded = load_config(path, context, "--kubeconfig").await?;
+    Ok(loaded.config)
 }
 
 /// What a watch saw.

@@ -3,6 +3,7 @@
 
 mod schema;
 mod strict;
+mod wrapped;
 
 use std::collections::BTreeSet;
 
@@ -226,6 +227,7 @@ impl FleetStore {
 pub(crate) fn parse(text: &str, known_stores: Option<&[String]>) -> Result<Fleet, Vec<String>> {
     let wrong = |error: &dyn std::fmt::Display| vec![format!("it does not parse: {error}")];
     let document = strict::parse(text).map_err(|error| wrong(&error))?;
+    let document = wrapped::unwrap(document).map_err(|why| vec![why])?;
     let mut problems = schema::problems(&document);
     if !problems.is_empty() {
         return Err(problems);

@@ -23,6 +23,7 @@ mod live;
 mod names;
 mod object_url;
 mod output;
+mod percent;
 mod printer;
 mod project;
 mod request;
@@ -30,6 +31,7 @@ mod settings;
 mod store_ref;
 mod stores;
 mod table;
+mod text;
 mod tree;
 mod wait;
 

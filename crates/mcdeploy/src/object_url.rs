@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::store_ref::StoreUrl;
+use crate::{percent, store_ref::StoreUrl};
 
 /// A place in a store that needs no hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +23,12 @@ impl FromStr for ObjectUrl {
             None => (text, String::new()),
         };
         let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+        let decoded = |path: &str| {
+            percent::decode(path)
+                .ok_or_else(|| format!("{address:?} has percent escapes that are no UTF-8"))
+        };
         let names = match scheme {
-            "file" => return of_file(rest, &query, address),
+            "file" => return of_file(&decoded(rest)?, &query, address),
             "s3" | "gs" => 1,
             "az" => 2,
             _ => {
@@ -38,9 +42,16 @@ impl FromStr for ObjectUrl {
             Some((at, _)) => (&rest[..at], &rest[at + 1..]),
             None => (rest, ""),
         };
+        let store = format!("{scheme}://{base}{query}").parse();
+        let store = store.map_err(|why: String| {
+            if query.is_empty() || path.is_empty() {
+                return why;
+            }
+            format!("{why} (a question mark within the path is written %3F)")
+        })?;
         Ok(Self {
-            store: Some(format!("{scheme}://{base}{query}").parse()?),
-            path: path.to_owned(),
+            store: Some(store),
+            path: decoded(path)?,
             shown: address.to_owned(),
         })
     }
@@ -77,7 +88,15 @@ mod tests {
                 Some("s3://b?region=eu-west-1"),
                 "a/c/",
             ),
-            ("gs://b/a%20b", Some("gs://b"), "a%20b"),
+            ("gs://b/a%20b", Some("gs://b"), "a b"),
+            ("s3://b/100%", Some("s3://b"), "100%"),
+            ("s3://b/a%3Fb%23c#d%2Fe", Some("s3://b"), "a?b#c#d/e"),
+            (
+                "s3://b/a%3Fb?region=eu-west-1",
+                Some("s3://b?region=eu-west-1"),
+                "a?b",
+            ),
+            ("file:///srv/a%20b%3F", None, "srv/a b?"),
             ("az://acc/con", Some("az://acc/con"), ""),
             ("az://acc/con/a", Some("az://acc/con"), "a"),
             ("file:///srv/models/", None, "srv/models/"),
@@ -94,9 +113,17 @@ mod tests {
             "az://acc",
             "s3://",
             "file:///a?x=y",
+            "s3://b/%FF",
         ] {
             assert!(text.parse::<ObjectUrl>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_question_mark_of_a_key_that_was_typed_as_it_is_says_how_to_write_it() {
+        let error = "s3://b/what?.onnx".parse::<ObjectUrl>().unwrap_err();
+        assert!(error.contains("%3F"), "{error}");
+        assert!(error.contains("region="), "{error}");
     }
 
     #[test]

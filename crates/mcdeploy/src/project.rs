@@ -14,8 +14,10 @@ use crate::{
     image::Mirror,
     names::ModelName,
     store_ref::StoreRef,
+    text,
 };
 
+mod amounts;
 mod fields;
 
 pub(crate) use fields::{Image, Namespace, Replicas, Resources, Weight};
@@ -124,10 +126,12 @@ pub(crate) fn find(named: Option<&Path>, start: &Path) -> Result<Option<Found>, 
             None => return Ok(None),
         },
     };
-    let text = std::fs::read_to_string(&path).map_err(|error| {
-        let status = ExitStatus::Usage;
-        Failure::new(status, format!("cannot read {}: {error}", path.display()))
-    })?;
+    let wrong = |why: &dyn std::fmt::Display| {
+        let text = format!("cannot read {}: {why}", path.display());
+        Failure::new(ExitStatus::Usage, text)
+    };
+    let bytes = std::fs::read(&path).map_err(|error| wrong(&error))?;
+    let text = text::decode(&bytes).map_err(|why| wrong(&why))?;
     let project = parse(&path, &text)?;
     Ok(Some(Found { path, project }))
 }
@@ -242,6 +246,10 @@ mod tests {
                 "no amount",
                 "model: digits\ncontainer:\n  resources: {limits: {memory: lots}}\n",
             ),
+            (
+                "half a byte",
+                "model: digits\ncontainer:\n  resources:\n    limits:\n      cpu: 2\n      memory: 512m\n",
+            ),
         ];
         let all = cases.map(|(name, text)| format!("## {name}\n{}\n", shown(text)));
         insta::assert_snapshot!(all.join("\n"));
@@ -256,8 +264,8 @@ dir: ./models
 image: registry.test:5000/mcserve:dev
 container:
   args: [--workers, \"2\"]
-  env: [{name: A, value: b}]
-  resources: {requests: {cpu: 500m}, limits: {memory: 1Gi}}
+  env: [{name: A, value: b}, {name: PORT, value: 8080}]
+  resources: {requests: {cpu: 500m}, limits: {cpu: 2, memory: 1Gi}}
 replicas: 3
 repeatable: false
 weights: {aws: 1, gcp: 0}
@@ -267,6 +275,7 @@ registryMirrors: {\"registry.test:5000\": \"http://10.203.0.10:5000\"}
         let project = parse(Path::new("mcdeploy.yaml"), text).unwrap();
         assert_eq!(project.replicas, Some(Replicas(3)));
         assert_eq!(project.container.args, ["--workers", "2"]);
+        assert_eq!(project.container.env[1].value, "8080");
         assert!(!project.repeatable);
         assert_eq!(project.weights["gcp"].value, Weight(0));
         assert_eq!(project.registry_mirrors.len(), 1);
@@ -281,7 +290,9 @@ registryMirrors: {\"registry.test:5000\": \"http://10.203.0.10:5000\"}
         let found = find(None, &deep).unwrap().unwrap();
         assert_eq!(found.project.model.as_str(), "outer");
         assert_eq!(found.dir(), Some(root.path().join("m")));
-        std::fs::write(root.path().join("a").join(FILE_NAME), "model: inner\n").unwrap();
+        // As Notepad writes it.
+        let inner = "\u{feff}model: inner\r\n";
+        std::fs::write(root.path().join("a").join(FILE_NAME), inner).unwrap();
         let found = find(None, &deep).unwrap().unwrap();
         assert_eq!(found.project.model.as_str(), "inner");
         let error = find(Some(Path::new("/nowhere.yaml")), &deep).unwrap_err();

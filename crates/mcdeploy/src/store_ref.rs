@@ -9,7 +9,7 @@ use mcdeploy_api::{
 use mcdeploy_plan::transfer::Location;
 use serde::Deserialize;
 
-use crate::environment::Environment;
+use crate::{environment::Environment, percent};
 
 /// Region of a URL that names none, where prices are asked for.
 const NO_REGION: &str = "unknown";
@@ -94,7 +94,9 @@ impl FromStr for StoreUrl {
         let rest = rest.trim_end_matches('/');
         let place = match scheme {
             "file" => Place::Directory {
-                path: absolute(rest).ok_or_else(|| refused("is no file:///DIRECTORY"))?,
+                path: percent::decode(rest)
+                    .and_then(|path| absolute(&path))
+                    .ok_or_else(|| refused("is no file:///DIRECTORY"))?,
             },
             "s3" => Place::S3 {
                 bucket: only(rest).ok_or_else(|| refused("is no s3://BUCKET"))?,
@@ -123,12 +125,13 @@ impl FromStr for StoreUrl {
             jurisdiction: None,
         };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (key, typed) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = percent::decode(typed).unwrap_or_default();
             match key {
-                "region" if !value.is_empty() => url.region = Some(value.to_owned()),
-                "endpoint" if !value.is_empty() => url.endpoint = Some(value.to_owned()),
-                "jurisdiction" if !value.is_empty() => url.jurisdiction = Some(value.to_owned()),
-                "anonymous" if matches!(value, "" | "true") => url.is_anonymous = true,
+                "region" if !value.is_empty() => url.region = Some(value),
+                "endpoint" if !value.is_empty() => url.endpoint = Some(value),
+                "jurisdiction" if !value.is_empty() => url.jurisdiction = Some(value),
+                "anonymous" if matches!(&*value, "" | "true") => url.is_anonymous = true,
                 _ => {
                     let known = "region=, endpoint=, jurisdiction= and anonymous";
                     return Err(refused(&format!(

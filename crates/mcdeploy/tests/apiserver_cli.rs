@@ -24,6 +24,7 @@ use tokio::time::Instant;
 
 mod collecting;
 mod image;
+mod reaching;
 mod watching;
 
 const IMAGE: &str =

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
 use mcdeploy_api::{ErrorClass, FetchPlan, Reason, Sha256Digest, TransferPlan};
-use mcdeploy_cluster::{ClusterClient, Delete, Force, Observation};
+use mcdeploy_cluster::{ClusterClient, Delete, Endpoint, Force, Observation, token_kubeconfig};
 use mcdeploy_manifests::{RevisionInput, TransferInput, render_revision, render_transfer};
 use serde_json::json;
 
@@ -112,14 +112,20 @@ async fn the_server_tells_its_version() {
 async fn a_wrong_token_is_refused_credentials_and_another_ca_is_no_trust() {
     let shared = Shared::get();
     let client = shared.client();
-    let text = mcdeploy_cluster::token_kubeconfig("t", client.server(), client.ca_pem(), "wrong");
+    let mut at = Endpoint {
+        server: client.server(),
+        ca_pem: client.ca_pem(),
+        tls_server_name: None,
+    };
+    let text = token_kubeconfig("t", &at, "wrong");
     let stranger = ClusterClient::from_kubeconfig("t", &text).unwrap();
     let error = stranger
         .get::<Namespace>(None, "default")
         .await
         .unwrap_err();
     assert_eq!(error.reason(), Reason::AuthFailed, "{error}");
-    let text = mcdeploy_cluster::token_kubeconfig("t", client.server(), "", "wrong");
+    at.ca_pem = "";
+    let text = token_kubeconfig("t", &at, "wrong");
     let stranger = ClusterClient::from_kubeconfig("t", &text).unwrap();
     let error = stranger
         .get::<Namespace>(None, "default")

@@ -239,6 +239,31 @@ fn rights_in_every_namespace_are_given_only_to_who_says_so() {
     assert!(refused.contains("member.allNamespaces=true"), "{refused}");
 }
 
+#[test]
+fn amounts_and_environments_that_nobody_means_are_refused_by_the_schema() {
+    let limits = "member.gateway.resources.limits";
+    let env = "hub.extraEnv[0].name=A,hub.extraEnv[0].value";
+    for (value, says) in [
+        (format!("{limits}.memory=512m"), "(Mi|Gi|Ti|M|G|T)"),
+        (format!("{limits}.memory=2GB"), "(Mi|Gi|Ti|M|G|T)"),
+        (format!("{limits}.memory=512"), "string"),
+        (format!("{limits}.cpu=500Mi"), "m?$"),
+        ("member.gateway.resources.limit.cpu=1".to_owned(), "limit"),
+        (format!("{env}=8080"), "string"),
+    ] {
+        let refused = template(&value).unwrap_err();
+        assert!(refused.contains(says), "{value}: {refused}");
+    }
+    for value in [
+        format!("{limits}.memory=1.5Gi"),
+        format!("{limits}.cpu=2"),
+        format!("{limits}.cpu=500m"),
+        format!("{env}=text"),
+    ] {
+        template(&value).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn accounts_that_terraform_trusts_are_there_and_have_no_rights() {
     let shared = Shared::get();

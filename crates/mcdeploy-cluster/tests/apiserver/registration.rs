@@ -7,7 +7,8 @@ use k8s_openapi::api::{
 };
 use mcdeploy_api::{ErrorClass, MemberCluster, Provider, names};
 use mcdeploy_cluster::{
-    ClusterClient, MemberRegistration, RegisterError, parse_kubeconfig, register_member,
+    ClientSettings, ClusterClient, MemberRegistration, RegisterError, parse_kubeconfig,
+    register_member,
 };
 
 use crate::support::Shared;
@@ -134,4 +135,52 @@ async fn a_cluster_without_the_chart_is_told_what_to_install() {
     assert_eq!(error.class(), ErrorClass::Permanent);
     assert!(error.to_string().contains("helm install"), "{error}");
     assert!(stored_kubeconfig(&shared.client(), "x").await.is_none());
+}
+
+#[tokio::test]
+async fn a_member_is_known_by_its_certificates_name_or_not_added_at_all() {
+    let shared = Shared::get();
+    let hub = shared.client();
+    let client = |change: &dyn Fn(&mut kube::Config)| {
+        let mut config = parse_kubeconfig(shared.kubeconfig()).unwrap();
+        change(&mut config);
+        ClusterClient::new("named", config, ClientSettings::default()).unwrap()
+    };
+    // The address by which the hub reaches it is not in the certificate.
+    let by_name = client(&|config| {
+        config.tls_server_name = Some("kubernetes.default.svc".to_owned());
+    });
+    register_member(&hub, &by_name, &request("named"))
+        .await
+        .unwrap();
+    let text = stored_kubeconfig(&hub, "named").await.unwrap();
+    let stored = parse_kubeconfig(&text).unwrap();
+    assert_eq!(
+        stored.tls_server_name.as_deref(),
+        Some("kubernetes.default.svc")
+    );
+
+    let unchecked = client(&|config| config.accept_invalid_certs = true);
+    let error = register_member(&hub, &unchecked, &request("unchecked")).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Permanent);
+    assert!(
+        error.to_string().contains("insecure-skip-tls-verify"),
+        "{error}"
+    );
+
+    let mut plain = request("plain");
+    plain.server = Some("http://10.0.0.1:8080".to_owned());
+    let error = register_member(&hub, &hub, &plain).await.unwrap_err();
+    assert!(error.to_string().contains("https://"), "{error}");
+    assert!(matches!(error, RegisterError::Unusable { .. }), "{error}");
+
+    let mut elsewhere = request("elsewhere");
+    elsewhere.server = Some("https://127.0.0.1:1".to_owned());
+    let error = register_member(&hub, &hub, &elsewhere).await.unwrap_err();
+    assert!(matches!(error, RegisterError::NotReached { .. }), "{error}");
+    assert!(error.to_string().contains("--server"), "{error}");
+    for name in ["unchecked", "plain", "elsewhere"] {
+        assert!(stored_kubeconfig(&hub, name).await.is_none(), "{name}");
+    }
 }

@@ -64,6 +64,12 @@ fn deployment() -> Value {
             "placement": { "providers": ["aws"] } })
 }
 
+/// A deployment whose container has an amount of a resource.
+fn asking(what: &str, resource: &str, amount: &str) -> Value {
+    let resources = json!({ what: { resource: amount } });
+    with(deployment(), "/container/resources", resources)
+}
+
 fn version(model: &str, version: &str, bytes: &str) -> Value {
     json!({ "model": model, "version": version, "manifestDigest": Sha256Digest::of(bytes),
             "sizeBytes": 1, "storeRef": { "name": "aws" } })
@@ -222,6 +228,29 @@ fn of_models() -> Vec<Row> {
     ]
 }
 
+fn of_containers() -> Vec<Row> {
+    vec![
+        row(
+            (
+                "ModelDeployment",
+                "spec.container.resources",
+                "512m is half a byte",
+            ),
+            ("amounts", asking("limits", "memory", "512Mi")),
+            ("amounts", asking("limits", "memory", "512m")),
+        ),
+        row(
+            (
+                "ModelDeployment",
+                "spec.container.resources",
+                "cpu is a number of cores",
+            ),
+            ("cores", asking("requests", "cpu", "500m")),
+            ("cores", asking("requests", "cpu", "500Mi")),
+        ),
+    ]
+}
+
 fn of_the_operators_own() -> Vec<Row> {
     vec![
         row(
@@ -247,7 +276,12 @@ fn of_the_operators_own() -> Vec<Row> {
 }
 
 fn rows() -> Vec<Row> {
-    let all = [of_stores_and_members(), of_models(), of_the_operators_own()];
+    let all = [
+        of_stores_and_members(),
+        of_models(),
+        of_containers(),
+        of_the_operators_own(),
+    ];
     all.into_iter().flatten().collect()
 }
 
@@ -348,5 +382,32 @@ async fn every_rule_refuses_what_it_is_for() {
             "{says:?}: {}",
             status.message
         );
+    }
+}
+
+#[tokio::test]
+async fn amounts_that_nobody_means_are_refused_and_those_of_people_are_taken() {
+    let shared = Shared::get();
+    let client = shared.client();
+    namespace(&client, NS).await;
+    for (index, (resource, amount, is_good)) in [
+        ("memory", "2GB", false),
+        ("memory", "512", false),
+        ("memory", "0.5", false),
+        ("ephemeral-storage", "100m", false),
+        ("memory", "1073741824", true),
+        ("memory", "1.5Gi", true),
+        ("cpu", "0.5", true),
+        ("nvidia.com/gpu", "1", true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for what in ["requests", "limits"] {
+            let name = format!("amount-{what}-{index}");
+            let object = (name, asking(what, resource, amount));
+            let applied = apply(&client, "ModelDeployment", &object).await;
+            assert_eq!(applied.is_ok(), is_good, "{resource} {amount}: {applied:?}");
+        }
     }
 }

@@ -51,6 +51,11 @@ impl Shared {
         ClusterClient::from_kubeconfig("test", self.server.kubeconfig()).unwrap()
     }
 
+    /// The administrator's kubeconfig.
+    pub(crate) fn kubeconfig(&self) -> &str {
+        self.server.kubeconfig()
+    }
+
     pub(crate) fn helm(&self, arguments: &[&str]) {
         self.server.helm(arguments).unwrap();
     }

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -14,16 +14,22 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Source, SourceFile};
+use super::{
+    Reading, Source, SourceFile,
+    plan::{PARTIAL, PlanError, plan},
+};
 use crate::{RegistryCause, RegistryError};
 
 /// Files that are read at once.
 const CONCURRENCY: usize = 4;
-/// How often a file is taken up again after its stream broke off without a byte.
+/// How often a file is taken up again after its stream broke off without a byte more than
+/// was kept before.
 const BREAKS: u32 = 5;
 const BLOCK_BYTES: usize = 1024 * 1024;
-/// What a file is called until it is whole.
-const PARTIAL: &str = ".mcdeploy-part";
+/// What a pointer of Git LFS begins with.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+/// Longest pointer of Git LFS, in bytes, by its specification.
+const MAX_POINTER_BYTES: u64 = 1024;
 
 /// What is there now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,13 +48,13 @@ pub enum DownloadError {
     /// The source did not do what was asked.
     #[error(transparent)]
     Source(#[from] RegistryError),
-    /// A name that would leave the directory, or mean another file elsewhere.
-    #[error("{place}: the file name {path:?} is not safe; nothing was read")]
-    Path {
+    /// The names of the files cannot be those of a directory.
+    #[error("{place}: {why}")]
+    Names {
         /// The source.
         place: String,
-        /// The name.
-        path: String,
+        /// Why.
+        why: PlanError,
     },
     /// A local file could not be written.
     #[error("write {path:?}: {source}")]
@@ -65,14 +71,14 @@ impl DownloadError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Source(error) => error.class(),
-            Self::Path { .. } | Self::Write { .. } => ErrorClass::Permanent,
+            Self::Names { .. } | Self::Write { .. } => ErrorClass::Permanent,
         }
     }
 }
 
 /// Makes `directory` hold every file of the source, each checked by length and, where the
 /// source knows it, SHA-256. Files that are there whole are not read again, and one that
-/// broke off goes on where it was.
+/// broke off goes on where it was, if its length is known. `on_bytes` is told what was kept.
 ///
 /// # Errors
 /// See [`DownloadError`]. What arrived stays, under a name that says that it is partial.
@@ -82,12 +88,11 @@ pub async fn download(
     on_bytes: &(dyn Fn(u64) + Send + Sync),
     cancel: &CancellationToken,
 ) -> Result<Downloaded, DownloadError> {
-    let mut tasks = vec![];
-    for file in source.files() {
-        let path = safe_path(&file.path).ok_or_else(|| DownloadError::Path {
-            place: source.pinned(),
-            path: file.path.clone(),
-        })?;
+    let planned = plan(source.files()).map_err(|why| DownloadError::Names {
+        place: source.pinned(),
+        why,
+    })?;
+    let tasks = planned.into_iter().map(|(path, file)| {
         let task = Task {
             source,
             file,
@@ -95,32 +100,19 @@ pub async fn download(
             on_bytes,
             cancel,
         };
-        tasks.push(async move { task.run().await });
-    }
-    let read: Vec<u64> = stream::iter(tasks)
+        async move { task.run().await }
+    });
+    let tasks: Vec<_> = tasks.collect();
+    let files = tasks.len();
+    let done: Vec<(u64, u64)> = stream::iter(tasks)
         .buffer_unordered(CONCURRENCY)
         .try_collect()
         .await?;
     Ok(Downloaded {
-        files: source.files().len(),
-        size_bytes: source.files().iter().map(|file| file.size_bytes).sum(),
-        read_bytes: read.iter().sum(),
+        files,
+        size_bytes: done.iter().map(|(size, _)| size).sum(),
+        read_bytes: done.iter().map(|(_, read)| read).sum(),
     })
-}
-
-/// The path within the directory; none where it would lead elsewhere.
-fn safe_path(path: &str) -> Option<PathBuf> {
-    let is_safe = !path.is_empty()
-        && !path.contains('\\')
-        && !path.chars().any(char::is_control)
-        && !path.ends_with(PARTIAL)
-        && path.split('/').all(|name| !name.is_empty())
-        && Path::new(path)
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
-    // `Path` drops `.` in the middle, which would make two names one.
-    let is_plain = path.split('/').all(|name| name != "." && name != "..");
-    (is_safe && is_plain).then(|| PathBuf::from(path))
 }
 
 struct Task<'a> {
@@ -132,11 +124,11 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    /// Gives the bytes that were read.
-    async fn run(&self) -> Result<u64, DownloadError> {
-        if self.is_whole(&self.path).await? {
-            (self.on_bytes)(self.file.size_bytes);
-            return Ok(0);
+    /// Gives the length of the file, and the bytes that were read.
+    async fn run(&self) -> Result<(u64, u64), DownloadError> {
+        if let Some(size) = self.whole(&self.path).await? {
+            (self.on_bytes)(size);
+            return Ok((size, 0));
         }
         let mut partial = self.path.clone().into_os_string();
         partial.push(PARTIAL);
@@ -144,72 +136,99 @@ impl Task<'_> {
         if let Some(parent) = partial.parent() {
             fs::create_dir_all(parent).await.map_err(self.write())?;
         }
-        let read = self.fill(&partial).await?;
-        if !self.is_whole(&partial).await? {
+        let (size, read) = self.fill(&partial).await?;
+        if !self.is_right(&partial, size).await? {
             // Going on from wrong bytes would give wrong bytes for ever.
             fs::remove_file(&partial).await.map_err(self.write())?;
-            let detail = format!(
-                "expected {} bytes{}",
-                self.file.size_bytes,
-                self.file
-                    .sha256
-                    .map(|d| format!(", {d}"))
-                    .unwrap_or_default()
-            );
+            let digest = self.file.sha256.map(|digest| format!(", {digest}"));
+            let detail = format!("expected {size} bytes{}", digest.unwrap_or_default());
             return Err(self.error(RegistryCause::DigestMismatch { detail }));
+        }
+        if is_pointer(&partial, size).await.map_err(self.write())? {
+            fs::remove_file(&partial).await.map_err(self.write())?;
+            let detail = "it is a pointer of Git LFS, and not the file itself: publish the \
+                          file, or fetch it with `git lfs pull` and push the directory"
+                .to_owned();
+            return Err(self.error(RegistryCause::Refused { detail }));
         }
         fs::rename(&partial, &self.path)
             .await
             .map_err(self.write())?;
-        Ok(read)
+        Ok((size, read))
     }
 
-    /// Appends to the partial file until it has every byte.
-    async fn fill(&self, partial: &Path) -> Result<u64, DownloadError> {
-        let (mut read, mut breaks) = (0, 0);
+    /// Appends to the partial file until it has every byte. Gives the length of the file,
+    /// and how much was read.
+    async fn fill(&self, partial: &Path) -> Result<(u64, u64), DownloadError> {
+        let mut fill = Fill {
+            size: self.file.size_bytes,
+            kept: 0,
+            read: 0,
+        };
+        if fill.size.is_none() {
+            // What an earlier run left may be whole, of another file, or a half: begun anew.
+            match fs::remove_file(partial).await {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(self.write()(error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        let mut breaks = 0;
         loop {
             let there = fs::metadata(partial).await.map_or(0, |m| m.len());
-            if there >= self.file.size_bytes {
-                self.touch(partial).await?;
-                return Ok(read);
+            self.keep(&mut fill, there);
+            let before = fill.kept;
+            // That a file is empty is believed when nothing comes: mirrors say it of others.
+            if fill.size.is_some_and(|size| size > 0 && there >= size) {
+                return Ok((there, fill.read));
             }
-            let (begin, body) = self.source.read(self.file, there, self.cancel).await?;
-            let (got, outcome) = self.append(partial, begin, body).await?;
-            read += got;
-            match outcome {
-                Ok(()) => return Ok(read),
+            let reading = self.source.read(self.file, there, self.cancel).await?;
+            match self.append(partial, reading, &mut fill).await? {
+                Ok(length) => return Ok((length, fill.read)),
                 Err(cause) if !cause.class().is_retryable() => return Err(self.error(cause)),
                 Err(cause) => {
-                    breaks = if got == 0 { breaks + 1 } else { 1 };
+                    // A source without ranges gives the same bytes again and again: only
+                    // what is new is progress.
+                    breaks = if fill.kept > before { 1 } else { breaks + 1 };
                     if breaks > BREAKS {
                         return Err(self.error(cause));
                     }
-                    tracing::debug!(file = self.file.path, got, "goes on: {cause}");
+                    tracing::debug!(file = self.file.path, kept = fill.kept, "goes on: {cause}");
                 }
             }
         }
     }
 
-    /// An empty file is there without a read.
-    async fn touch(&self, partial: &Path) -> Result<(), DownloadError> {
-        let mut options = OpenOptions::new();
-        let opened = options.create(true).append(true).open(partial).await;
-        opened.map(|_| ()).map_err(self.write())
+    /// The file has this length now, of which what is new counts.
+    fn keep(&self, fill: &mut Fill, length: u64) {
+        if length > fill.kept {
+            (self.on_bytes)(length - fill.kept);
+            fill.kept = length;
+        }
     }
 
-    /// Writes what arrives; says how much, and how it ended.
+    /// Writes what arrives. Gives the length of the file when it is whole, or how it broke
+    /// off.
     async fn append(
         &self,
         partial: &Path,
-        begin: u64,
-        mut body: super::Body,
-    ) -> Result<(u64, Result<(), RegistryCause>), DownloadError> {
+        reading: Reading,
+        fill: &mut Fill,
+    ) -> Result<Result<u64, RegistryCause>, DownloadError> {
+        let Reading {
+            begin,
+            whole_bytes,
+            mut body,
+        } = reading;
+        // What the listing said comes first: another length is another file.
+        fill.size = fill.size.or(whole_bytes);
         let mut options = OpenOptions::new();
         options.create(true).append(true);
         let mut out = options.open(partial).await.map_err(self.write())?;
         // A source without ranges begins anew.
         out.set_len(begin).await.map_err(self.write())?;
-        let mut got = 0;
+        let mut length = begin;
         let outcome = loop {
             let next = tokio::select! {
                 biased;
@@ -217,38 +236,50 @@ impl Task<'_> {
                 next = body.next() => next,
             };
             match next {
-                None => break Ok(()),
+                None => break Ok(length),
                 Some(Err(cause)) => break Err(cause),
                 Some(Ok(bytes)) => {
-                    got += bytes.len() as u64;
-                    if begin + got > self.file.size_bytes {
-                        let detail = format!("more than {} bytes", self.file.size_bytes);
+                    let got = bytes.len() as u64;
+                    if let Some(size) = fill.size.filter(|size| length + got > *size) {
+                        let detail = format!("more than {size} bytes");
                         break Err(RegistryCause::Refused { detail });
                     }
                     out.write_all(&bytes).await.map_err(self.write())?;
-                    (self.on_bytes)(bytes.len() as u64);
+                    length += got;
+                    fill.read += got;
+                    self.keep(fill, length);
                 }
             }
         };
         out.flush().await.map_err(self.write())?;
-        let short = begin + got < self.file.size_bytes;
-        let outcome = match outcome {
-            Ok(()) if short => Err(RegistryCause::Unreachable {
-                detail: format!("ended after {} bytes", begin + got),
+        let is_short = fill.size.is_some_and(|size| length < size);
+        Ok(match outcome {
+            Ok(length) if is_short => Err(RegistryCause::Unreachable {
+                detail: format!("ended after {length} bytes"),
             }),
             outcome => outcome,
+        })
+    }
+
+    /// The length of a file that is there whole. One whose length is not known got its name
+    /// only when it was whole; an empty one is looked at again, for it costs nothing.
+    async fn whole(&self, path: &Path) -> Result<Option<u64>, DownloadError> {
+        let there = match fs::metadata(path).await {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.write()(error)),
         };
-        Ok((got, outcome))
+        let expected = self.file.size_bytes;
+        if expected.is_none() && there == 0 {
+            return Ok(None);
+        }
+        let is_right = self.is_right(path, expected.unwrap_or(there)).await?;
+        Ok(is_right.then_some(there))
     }
 
     /// Whether a file has the length and, where it is known, the digest.
-    async fn is_whole(&self, path: &Path) -> Result<bool, DownloadError> {
-        let size = match fs::metadata(path).await {
-            Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(self.write()(error)),
-        };
-        if size != self.file.size_bytes {
+    async fn is_right(&self, path: &Path, size: u64) -> Result<bool, DownloadError> {
+        if fs::metadata(path).await.map_err(self.write())?.len() != size {
             return Ok(false);
         }
         let Some(expected) = self.file.sha256 else {
@@ -276,6 +307,24 @@ impl Task<'_> {
     }
 }
 
+/// How far a file is.
+struct Fill {
+    /// Its length, as soon as it is said.
+    size: Option<u64>,
+    /// The most that its partial file ever held, in bytes.
+    kept: u64,
+    /// What was read from the source, in bytes.
+    read: u64,
+}
+
+/// Whether a file stands for another one, which is in Git's large-file storage.
+async fn is_pointer(path: &Path, size: u64) -> io::Result<bool> {
+    if size > MAX_POINTER_BYTES {
+        return Ok(false);
+    }
+    Ok(fs::read(path).await?.starts_with(LFS_POINTER))
+}
+
 async fn sha256(path: &Path) -> io::Result<Sha256Digest> {
     let mut file = File::open(path).await?;
     let mut block = vec![0; BLOCK_BYTES];
@@ -289,26 +338,4 @@ async fn sha256(path: &Path) -> io::Result<Sha256Digest> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_lead_elsewhere_are_refused() {
-        for bad in [
-            "",
-            "/a",
-            "../a",
-            "a/../b",
-            "a/./b",
-            "a//b",
-            "a/",
-            "a\\b",
-            "a\0b",
-            ".",
-            "x.mcdeploy-part",
-        ] {
-            assert_eq!(safe_path(bad), None, "{bad:?}");
-        }
-        assert_eq!(safe_path("a b/ü.bin"), Some(PathBuf::from("a b/ü.bin")));
-    }
-}
+mod tests;

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Body, Source, SourceFile, SourceSettings,
-    http::{Http, encode, encode_path},
+    Reading, Source, SourceFile, SourceSettings,
+    http::{Authorization, Http, encode, encode_path},
 };
 use crate::RegistryError;
 
@@ -28,15 +28,15 @@ struct Model {
 #[derive(Deserialize)]
 struct Sibling {
     rfilename: String,
-    #[serde(default)]
-    size: u64,
+    /// Mirrors leave it out.
+    size: Option<u64>,
     lfs: Option<LargeFile>,
 }
 
 #[derive(Deserialize)]
 struct LargeFile {
-    sha256: String,
-    size: u64,
+    sha256: Option<String>,
+    size: Option<u64>,
 }
 
 pub(super) struct HuggingFace {
@@ -60,18 +60,23 @@ pub(super) async fn open(
     cancel: &CancellationToken,
 ) -> Result<HuggingFace, RegistryError> {
     let place = format!("hf://{repository}@{revision}");
-    let http = Http::new(place, settings.hf_token.clone())?;
+    let token = settings.hf_token.clone();
+    let http = Http::new(place, Authorization::bearer(token))?;
     let endpoint = settings.hf_endpoint.as_deref().unwrap_or(ENDPOINT);
     let endpoint = endpoint.trim_end_matches('/').to_owned();
     let revision = encode(revision);
     let url = format!("{endpoint}/api/models/{repository}/revision/{revision}?blobs=true");
     let model: Model = http.json("look up the revision", &url, cancel).await?;
     let files = model.siblings.into_iter().map(|sibling| {
-        let size = sibling.lfs.as_ref().map_or(sibling.size, |lfs| lfs.size);
-        let digest = sibling.lfs.map(|lfs| format!("sha256:{}", lfs.sha256));
+        // Beside `lfs`, the plain size may be that of the pointer in git.
+        let (size_bytes, digest) = match sibling.lfs {
+            Some(LargeFile { sha256, size }) => (size, sha256),
+            None => (sibling.size, None),
+        };
+        let digest = digest.map(|hex| format!("sha256:{hex}"));
         SourceFile {
             path: sibling.rfilename,
-            size_bytes: size,
+            size_bytes,
             sha256: digest.and_then(|text| text.parse::<Sha256Digest>().ok()),
         }
     });
@@ -99,7 +104,7 @@ impl Source for HuggingFace {
         file: &SourceFile,
         offset: u64,
         cancel: &CancellationToken,
-    ) -> Result<(u64, Body), RegistryError> {
+    ) -> Result<Reading, RegistryError> {
         let Self {
             endpoint,
             repository,

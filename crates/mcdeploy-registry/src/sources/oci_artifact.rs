@@ -1,5 +1,6 @@
 //! A model as an OCI artifact: a layer per file, named by an annotation, as `oras push` and
-//! the CNCF's ModelPack write it.
+//! the CNCF's ModelPack write it. A layer that is an archive is refused: its bytes are not
+//! those of the file that it is named after.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +10,60 @@ use mcdeploy_api::Sha256Digest;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Body, Source, SourceFile, SourceSettings};
+use super::{Reading, Source, SourceFile, SourceSettings};
 use crate::{ImageName, RegistryCause, RegistryError, Repository, RepositoryAddress};
 
-/// Annotations that name a layer's file, the first that is there.
-const FILE_NAMES: [&str; 2] = ["org.cncf.model.filepath", "org.opencontainers.image.title"];
+/// Annotations that name a layer's file, the first that is there. The second is the first's
+/// name before ModelPack went to the CNCF.
+const FILE_NAMES: [&str; 3] = [
+    "org.cncf.model.filepath",
+    "org.cnai.model.filepath",
+    "org.opencontainers.image.title",
+];
 /// Annotation of a directory that was packed into one layer.
 const PACKED: &str = "io.deis.oras.content.unpack";
+/// What `oras push` calls every file whose type it is not told, archive or not.
+/// Source: <https://oras.land/docs/commands/oras_push> (2026-11-30).
+const UNTOLD: &str = "application/vnd.oci.image.layer.v1.tar";
+/// Endings of media types whose layers are packed.
+const ARCHIVES: [&str; 9] = [
+    ".tar",
+    "+tar",
+    "+gzip",
+    ".gzip",
+    "+zstd",
+    ".zstd",
+    ".zip",
+    "+zip",
+    "+encrypted",
+];
+/// Endings of files that are themselves archives.
+const ARCHIVE_NAMES: [&str; 8] = [
+    ".tar", ".tgz", ".gz", ".zst", ".zip", ".mar", ".npz", ".keras",
+];
+/// Digests of an index that are shown.
+const SHOWN: usize = 4;
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Artifact {
     #[serde(default)]
     layers: Vec<Layer>,
+    /// Only an index has them.
+    #[serde(default)]
+    manifests: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
+struct Entry {
+    digest: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Layer {
+    #[serde(default)]
+    media_type: String,
     digest: String,
     size: u64,
     #[serde(default)]
@@ -66,34 +105,90 @@ pub(super) async fn open(
 
 fn files(manifest: &[u8]) -> Result<Vec<SourceFile>, String> {
     let artifact: Artifact = serde_json::from_slice(manifest).map_err(|e| e.to_string())?;
-    let files = artifact.layers.into_iter().map(|layer| {
-        let name = FILE_NAMES
-            .iter()
-            .find_map(|key| layer.annotations.get(*key));
-        let name = name.ok_or_else(|| {
-            let digest = &layer.digest;
-            format!(
-                "layer {digest} names no file ({}); is it a container image?",
-                FILE_NAMES.join(" or ")
-            )
-        })?;
-        if layer
-            .annotations
-            .get(PACKED)
-            .is_some_and(|packed| packed == "true")
-        {
-            return Err(format!(
-                "{name:?} is a packed directory; push its files one by one"
-            ));
-        }
-        let digest = layer.digest.parse().map_err(|error| format!("{error}"))?;
-        Ok(SourceFile {
-            path: name.clone(),
-            size_bytes: layer.size,
-            sha256: Some(digest),
-        })
-    });
-    files.collect()
+    if !artifact.manifests.is_empty() {
+        return Err(index(&artifact.manifests));
+    }
+    artifact.layers.iter().map(file).collect()
+}
+
+fn index(entries: &[Entry]) -> String {
+    let shown: Vec<_> = entries.iter().take(SHOWN).map(|e| &*e.digest).collect();
+    format!(
+        "it is an index of {} manifests and no artifact of its own: name one of them by its \
+         digest, as NAME@{}",
+        entries.len(),
+        shown.join(" or @")
+    )
+}
+
+fn file(layer: &Layer) -> Result<SourceFile, String> {
+    let Layer {
+        media_type,
+        digest,
+        size,
+        annotations,
+    } = layer;
+    let name = FILE_NAMES.iter().find_map(|key| annotations.get(*key));
+    let is_directory = annotations
+        .get(PACKED)
+        .is_some_and(|packed| packed == "true");
+    if is_directory || is_archive(media_type, name.map(String::as_str)) {
+        let what = name.unwrap_or(digest);
+        return Err(format!(
+            "the layer {what:?} is an archive ({media_type}): {}, and push the directory",
+            unpack(media_type)
+        ));
+    }
+    let name = name.ok_or_else(|| {
+        format!(
+            "layer {digest} names no file ({}); is it a container image?",
+            FILE_NAMES.join(" or ")
+        )
+    })?;
+    let digest = digest.parse().map_err(|error| format!("{error}"))?;
+    Ok(SourceFile {
+        path: name.clone(),
+        size_bytes: Some(*size),
+        sha256: Some(digest),
+    })
+}
+
+/// Whether a layer is an archive of files, and not the one that it is named after. A file
+/// that is called an archive is meant to be one.
+fn is_archive(media_type: &str, name: Option<&str>) -> bool {
+    // Parameters, such as `; charset=`, say nothing of it.
+    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    let ends = |text: &str, endings: &[&str]| {
+        let text = text.to_ascii_lowercase();
+        endings.iter().any(|ending| text.ends_with(ending))
+    };
+    match name {
+        Some(name) if ends(name, &ARCHIVE_NAMES) || media_type == UNTOLD => false,
+        Some(_) => ends(media_type, &ARCHIVES),
+        // Layers of a container image are told to be that.
+        None => ends(media_type, &ARCHIVES) && !media_type.starts_with("application/vnd.oci."),
+    }
+}
+
+/// What unpacks an artifact with this type of layer.
+fn unpack(media_type: &str) -> &'static str {
+    let known = [
+        (
+            "vnd.kitops.",
+            "unpack it with `kit unpack NAME -d DIRECTORY`",
+        ),
+        (
+            "vnd.cncf.model.",
+            "unpack it with `modctl pull NAME --extract-dir DIRECTORY` (or build it with \
+             `modctl build --raw`, and push --from as before)",
+        ),
+        (
+            "vnd.oci.",
+            "unpack it with `oras pull NAME -o DIRECTORY`, and `tar -xf` where that leaves an archive",
+        ),
+    ];
+    let found = known.iter().find(|(word, _)| media_type.contains(word));
+    found.map_or("unpack it with the tool that packed it", |(_, how)| how)
 }
 
 #[async_trait]
@@ -111,7 +206,7 @@ impl Source for OciArtifact {
         file: &SourceFile,
         _offset: u64,
         cancel: &CancellationToken,
-    ) -> Result<(u64, Body), RegistryError> {
+    ) -> Result<Reading, RegistryError> {
         // Every file of an artifact has one: it is the layer's.
         let digest = file.sha256.ok_or_else(|| {
             let detail = format!("{:?} is no file of it", file.path);
@@ -119,7 +214,11 @@ impl Source for OciArtifact {
         })?;
         let body = self.repository.blob(&digest, cancel).await?;
         let body = body.map_err(|error| RegistryCause::unreachable(&error));
-        Ok((0, body.boxed()))
+        Ok(Reading {
+            begin: 0,
+            whole_bytes: file.size_bytes,
+            body: body.boxed(),
+        })
     }
 }
 
@@ -127,23 +226,81 @@ impl Source for OciArtifact {
 mod tests {
     use super::*;
 
+    const TITLE: &str = "org.opencontainers.image.title";
+
+    fn layer(media_type: &str, annotations: &[(&str, &str)]) -> Result<SourceFile, String> {
+        let annotations: BTreeMap<_, _> = annotations.iter().copied().collect();
+        let manifest = serde_json::json!({ "layers": [{
+            "mediaType": media_type, "digest": Sha256Digest::of("x").to_string(), "size": 1,
+            "annotations": annotations,
+        }] });
+        files(manifest.to_string().as_bytes()).map(|mut files| files.remove(0))
+    }
+
+    #[test]
+    fn a_layer_is_a_file_or_is_refused_by_its_media_type_with_the_way_out() {
+        let packed = [
+            ("application/vnd.cncf.model.weight.v1.tar", "modctl"),
+            ("application/vnd.cncf.model.weight.v1.tar+gzip", "modctl"),
+            ("application/vnd.cncf.model.weight.v1.tar+zstd", "modctl"),
+            (
+                "application/vnd.kitops.modelkit.model.v1.tar+gzip",
+                "kit unpack",
+            ),
+            ("application/vnd.oci.image.layer.v1.tar+gzip", "oras pull"),
+            (
+                "application/vnd.docker.ai.dir.tar",
+                "the tool that packed it",
+            ),
+        ];
+        for (media_type, way) in packed {
+            let error = layer(media_type, &[(TITLE, "model.onnx")]).unwrap_err();
+            assert!(error.contains(media_type) && error.contains(way), "{error}");
+            assert!(error.contains("model.onnx"), "{error}");
+        }
+        let kit = layer("application/vnd.kitops.modelkit.model.v1.tar", &[]).unwrap_err();
+        assert!(kit.contains("kit unpack"), "a kit names no files: {kit}");
+        let plain = [
+            ("application/vnd.cncf.model.weight.v1.raw", "model.onnx"),
+            (
+                "application/vnd.cncf.model.weight.v1.safetensors",
+                "m.safetensors",
+            ),
+            ("application/octet-stream", "model.onnx"),
+            ("application/vnd.oci.image.layer.v1.tar", "model.onnx"),
+            (
+                "application/vnd.oci.image.layer.v1.tar+gzip",
+                "model.tar.gz",
+            ),
+            ("application/gzip", "labels.txt.gz"),
+            ("", "model.onnx"),
+        ];
+        for (media_type, name) in plain {
+            let file = layer(media_type, &[(TITLE, name)]).unwrap();
+            assert_eq!((file.path.as_str(), file.size_bytes), (name, Some(1)));
+        }
+        let older = layer("x", &[("org.cnai.model.filepath", "m"), (TITLE, "n")]);
+        assert_eq!(older.unwrap().path, "m");
+    }
+
     #[test]
     fn what_is_no_artifact_of_plain_files_is_refused_by_name() {
-        let digest = Sha256Digest::of("x");
-        let layer = |annotations: &str| {
-            format!(
-                r#"{{"layers":[{{"digest":"{digest}","size":1,"annotations":{annotations}}}]}}"#
-            )
-        };
-        let image = files(layer("{}").as_bytes()).unwrap_err();
+        let image = layer("application/vnd.oci.image.layer.v1.tar+gzip", &[]).unwrap_err();
         assert!(image.contains("container image"), "{image}");
-        let title = r#""org.opencontainers.image.title":"weights""#;
-        let packed = layer(&format!(
-            r#"{{{title},"io.deis.oras.content.unpack":"true"}}"#
-        ));
-        let packed = files(packed.as_bytes()).unwrap_err();
+        let directory = [(TITLE, "weights"), (PACKED, "true")];
+        let packed = layer("application/vnd.oci.image.layer.v1.tar+gzip", &directory);
+        let packed = packed.unwrap_err();
         assert!(packed.contains("weights"), "{packed}");
-        let plain = files(layer(&format!("{{{title}}}")).as_bytes()).unwrap();
-        assert_eq!(plain[0].path, "weights");
+    }
+
+    #[test]
+    fn an_index_is_no_artifact_and_says_what_it_lists() {
+        let digest = Sha256Digest::of("x").to_string();
+        let index = serde_json::json!({ "manifests": [{ "digest": digest }] });
+        let error = files(index.to_string().as_bytes()).unwrap_err();
+        assert!(
+            error.contains("an index of 1") && error.contains(&digest),
+            "{error}"
+        );
     }
 }

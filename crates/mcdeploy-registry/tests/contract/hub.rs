@@ -34,6 +34,12 @@ pub(crate) struct Faults {
     pub(crate) flip: AtomicBool,
     /// The branch has another commit now, and the old one still its files.
     pub(crate) branch_moved: AtomicBool,
+    /// A mirror's listing: names, and nothing else.
+    pub(crate) names_only: AtomicBool,
+    /// Ranges are not known, and every answer ends early.
+    pub(crate) no_ranges: AtomicBool,
+    /// Requests for bytes.
+    pub(crate) reads: AtomicU32,
 }
 
 pub(crate) struct Hub {
@@ -89,8 +95,19 @@ async fn revision(
     let config = json!({ "rfilename": "config.json", "size": CONFIG.len() });
     let files = match name.as_str() {
         "digits" => vec![weights, config],
+        "nothing-in-it" => vec![],
+        "digits-and-one" => vec![
+            weights,
+            json!({ "rfilename": "onnx/model.onnx", "size": 1 }),
+        ],
         "hostile" => vec![json!({ "rfilename": "../../etc/x", "size": 1 })],
         _ => return (StatusCode::NOT_FOUND, "Repository not found").into_response(),
+    };
+    let name = |file: serde_json::Value| json!({ "rfilename": file["rfilename"] });
+    let files = if state.names_only.load(Ordering::Relaxed) {
+        files.into_iter().map(name).collect()
+    } else {
+        files
     };
     Json(json!({ "sha": commit, "siblings": files })).into_response()
 }
@@ -118,6 +135,12 @@ async fn storage(
     if state.flip.load(Ordering::Relaxed) {
         whole[1] ^= 1;
     }
+    state.reads.fetch_add(1, Ordering::Relaxed);
+    let reset = || Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+    if state.no_ranges.load(Ordering::Relaxed) {
+        let some = Ok(Bytes::from(whole[..whole.len() / 2].to_vec()));
+        return Body::from_stream(stream::iter([some, reset()])).into_response();
+    }
     let begin = headers
         .get(header::RANGE)
         .and_then(|range| {
@@ -128,18 +151,22 @@ async fn storage(
                 .strip_suffix('-')
         })
         .and_then(|begin| begin.parse::<usize>().ok());
-    let status = if begin.is_some() {
-        StatusCode::PARTIAL_CONTENT
-    } else {
-        StatusCode::OK
-    };
+    let end = whole.len();
     let bytes = Bytes::from(whole.split_off(begin.unwrap_or(0)));
     let breaks = state.breaks.load(Ordering::Relaxed);
-    if breaks > 0 && bytes.len() > 20_000 {
+    let body = if breaks > 0 && bytes.len() > 20_000 {
         state.breaks.store(breaks - 1, Ordering::Relaxed);
         let some = Ok(bytes.slice(..20_000));
-        let cut = Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
-        return (status, Body::from_stream(stream::iter([some, cut]))).into_response();
+        Body::from_stream(stream::iter([some, reset()]))
+    } else {
+        Body::from(bytes)
+    };
+    match begin {
+        Some(begin) => {
+            let range = format!("bytes {begin}-{}/{end}", end - 1);
+            let head = [(header::CONTENT_RANGE, range)];
+            (StatusCode::PARTIAL_CONTENT, head, body).into_response()
+        }
+        None => body.into_response(),
     }
-    (status, bytes).into_response()
 }

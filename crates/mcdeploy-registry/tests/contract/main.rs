@@ -4,4 +4,5 @@
 
 mod hub;
 mod images;
+mod mlflow_auth;
 mod sources;

@@ -60,6 +60,50 @@ async fn hugging_face_is_pinned_to_a_commit_and_goes_on_where_a_stream_broke_off
 }
 
 #[tokio::test]
+async fn a_mirror_that_says_no_sizes_gives_whole_files() {
+    let hub = Hub::start().await;
+    hub.state.names_only.store(true, Ordering::Relaxed);
+    let source = open("hf://org/digits", &settings(&hub)).await.unwrap();
+    assert_eq!(source.files()[0].size_bytes, None);
+    hub.state.breaks.store(2, Ordering::Relaxed);
+    let dir = tempfile::tempdir().unwrap();
+    let got = take(source.as_ref(), dir.path()).await.unwrap();
+    assert_eq!(got.size_bytes, WEIGHTS.len() as u64 + 2);
+    let weights = std::fs::read(dir.path().join("onnx/model.onnx")).unwrap();
+    assert_eq!(weights, *WEIGHTS);
+    let again = take(source.as_ref(), dir.path()).await.unwrap();
+    assert_eq!((again.read_bytes, again.size_bytes), (0, got.size_bytes));
+}
+
+#[tokio::test]
+async fn a_server_without_ranges_that_ends_early_is_given_up_soon() {
+    let hub = Hub::start().await;
+    hub.state.no_ranges.store(true, Ordering::Relaxed);
+    let source = open("hf://org/digits", &settings(&hub)).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let error = take(source.as_ref(), dir.path()).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Transient, "{error}");
+    let reads = hub.state.reads.load(Ordering::Relaxed);
+    assert!(reads < 20, "{reads} requests");
+}
+
+#[tokio::test]
+async fn a_source_without_files_or_with_two_of_one_name_is_said_to_be_one() {
+    let hub = Hub::start().await;
+    let error = open("hf://org/nothing-in-it", &settings(&hub)).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("no file in it"), "{error}");
+    let twice = open("hf://org/digits-and-one", &settings(&hub)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let error = take(twice.unwrap().as_ref(), dir.path()).await.unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("two files are called \"onnx/model.onnx\""),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn a_download_that_was_killed_goes_on_in_the_next_one() {
     let hub = Hub::start().await;
     let source = open("hf://org/digits", &settings(&hub)).await.unwrap();
@@ -104,17 +148,21 @@ async fn names_that_lead_out_of_the_directory_are_refused_before_a_byte_is_read(
     let source = open("hf://org/hostile", &settings(&hub)).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let error = take(source.as_ref(), dir.path()).await.unwrap_err();
-    assert!(matches!(error, DownloadError::Path { .. }), "{error}");
+    assert!(matches!(error, DownloadError::Names { .. }), "{error}");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
-#[tokio::test]
-async fn an_mlflow_version_is_found_by_number_and_by_alias() {
-    let server = TestMlflow::start().await.unwrap();
+/// Four versions of a model, and an alias: by path, elsewhere, with the server's own
+/// address, and without a file.
+async fn publish_to(server: &TestMlflow) {
     let http = reqwest::Client::new();
     let api = format!("{}/api/2.0", server.url());
     let artifacts = format!("{api}/mlflow-artifacts/artifacts/0/run/artifacts/model");
-    for (path, body) in [("MLmodel", "flavors: {}"), ("data/w%201.bin", "weights")] {
+    for (path, body) in [
+        ("MLmodel", "flavors: {}"),
+        ("data/w%201.bin", "weights"),
+        ("data/empty.txt", ""),
+    ] {
         let put = http.put(format!("{artifacts}/{path}")).body(body);
         assert!(put.send().await.unwrap().status().is_success());
     }
@@ -132,21 +180,45 @@ async fn an_mlflow_version_is_found_by_number_and_by_alias() {
             "model-versions/create",
             json!({ "name": "digits", "source": "s3://elsewhere/model" }),
         ),
+        (
+            "model-versions/create",
+            json!({
+                "name": "digits",
+                "source": format!("mlflow-artifacts://{}/0/run/artifacts/model", server.url().trim_start_matches("http://")),
+            }),
+        ),
+        (
+            "model-versions/create",
+            json!({ "name": "digits", "source": "mlflow-artifacts:/0/run/artifacts/none" }),
+        ),
     ] {
         let post = http.post(format!("{api}/mlflow/{call}")).json(&body);
         let answer = post.send().await.unwrap();
         assert!(answer.status().is_success(), "{call}: {answer:?}");
     }
+}
+
+#[tokio::test]
+async fn an_mlflow_version_is_found_by_number_and_by_alias() {
+    let server = TestMlflow::start().await.unwrap();
+    publish_to(&server).await;
     let settings = SourceSettings {
         mlflow_tracking_uri: Some(server.url().to_owned()),
         ..SourceSettings::default()
     };
-    for address in ["models:/digits/1", "models:/digits@champion"] {
+    for (address, version) in [
+        ("models:/digits/1", 1),
+        ("models:/digits@champion", 1),
+        // With the server's own address, as another tool writes it.
+        ("models:/digits/3", 3),
+    ] {
         let source = open(address, &settings).await.unwrap();
-        assert_eq!(source.pinned(), "models:/digits/1");
+        assert_eq!(source.pinned(), format!("models:/digits/{version}"));
         let dir = tempfile::tempdir().unwrap();
         let got = take(source.as_ref(), dir.path()).await.unwrap();
-        assert_eq!((got.files, got.size_bytes), (2, 18));
+        assert_eq!((got.files, got.size_bytes), (3, 18));
+        let empty = std::fs::read(dir.path().join("data/empty.txt")).unwrap();
+        assert_eq!(empty, b"");
         let weights = std::fs::read(dir.path().join("data/w 1.bin")).unwrap();
         assert_eq!(weights, b"weights");
     }
@@ -157,6 +229,12 @@ async fn an_mlflow_version_is_found_by_number_and_by_alias() {
         error.to_string().contains("s3://elsewhere/model"),
         "{error}"
     );
+    let error = open("models:/digits/4", &settings).await.unwrap_err();
+    assert!(error.to_string().contains("no file in it"), "{error}");
+    let mut elsewhere = settings.clone();
+    elsewhere.mlflow_tracking_uri = Some("databricks".to_owned());
+    let error = open("models:/digits/1", &elsewhere).await.unwrap_err();
+    assert!(error.to_string().contains("http(s) address"), "{error}");
     let error = open("models:/digits/1", &SourceSettings::default()).await;
     let error = error.unwrap_err();
     assert!(error.to_string().contains("MLFLOW_TRACKING_URI"), "{error}");

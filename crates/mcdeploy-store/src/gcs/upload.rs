@@ -287,15 +287,14 @@ impl Parts {
         let request = Request::new("write", self.key.as_str()).commit();
         let attempt = || self.store.compose(&parts, &self.key);
         let made = self.store.requester.send(request, cancel, attempt).await?;
-        if made.size_bytes() != self.content.size_bytes
-            || !made.checksums().agree_with(&self.content)
-        {
+        let size = made.size_bytes().ok();
+        if size != Some(self.content.size_bytes) || !made.checksums().agree_with(&self.content) {
             let generation = made.generation.clone().unwrap_or_default();
             let attempt = || self.store.remove(&self.key, &generation);
             self.store.requester.send(request, cancel, attempt).await?;
             return Err(self.error(Cause::ChecksumMismatch {
                 expected: self.content.to_string(),
-                actual: format!("{} bytes {}", made.size_bytes(), made.checksums()),
+                actual: format!("{} bytes {}", size.unwrap_or(0), made.checksums()),
             }));
         }
         Ok(made.generation.unwrap_or_default())

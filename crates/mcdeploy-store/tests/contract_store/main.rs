@@ -10,6 +10,7 @@
 mod backends;
 mod deletes;
 mod foreign;
+mod inputs;
 mod leftovers;
 mod links;
 mod other_tools;

@@ -211,9 +211,12 @@ pub(crate) struct ReplicateArgs {
 A place is s3://BUCKET/PATH, az://ACCOUNT/CONTAINER/PATH, gs://BUCKET/PATH or file:///PATH,
 with the options and credentials of a store's URL (see `mcdeploy artifacts ls --help`). SRC
 is one object, or a directory with all that is below it; DST is the object's new name, or a
-directory when it ends with a slash. Nothing is overwritten: the same bytes are left, other
-bytes are a conflict (exit code 6). Bytes pass through this machine. A large object whose
-store lacks a checksum that the copy needs is read twice, and that is said.")]
+directory when it ends with a slash. What a URL keeps for itself is percent-encoded in a
+PATH: %3F for a question mark, %25 for a percent sign before two hex digits. Nothing is
+overwritten: the same bytes are left, other bytes are a conflict (exit code 6). What is no
+object (markers of directories, pipes) is named and skipped; an object that cannot be copied
+stops no other. Bytes pass through this machine. A large object whose store lacks a checksum
+that the copy needs is read twice, and that is said.")]
 pub(crate) struct CpArgs {
     /// What to copy
     #[arg(value_name = "SRC")]

@@ -92,9 +92,22 @@ async fn register(
     let hub = client("the hub", hub_config(&args.hub).await?)?;
     let path = args.member_kubeconfig.as_deref();
     let member = load_config(path, context, "--member-kubeconfig").await?;
-    let member = client(&request.name, member)?;
+    if let (Some(entry), None) = (&member.own_proxy_of, &request.server) {
+        return Err(through_a_proxy(&request.name, entry));
+    }
+    let member = client(&request.name, member.config)?;
     let work = Box::pin(register_member(&hub, &member, request));
     work.await.map_err(|error| failure(&request.name, &error))
+}
+
+/// The hub does not go through the proxy of somebody's kubeconfig.
+fn through_a_proxy(cluster: &str, entry: &str) -> Failure {
+    let text = format!(
+        "cannot add cluster {cluster}: clusters[{entry:?}].cluster.proxy-url of its kubeconfig says \
+         how this machine reaches it, which is no way for the hub"
+    );
+    Failure::new(ExitStatus::Usage, text)
+        .hint("name the address that the hub reaches with --server; nothing was changed")
 }
 
 /// A cluster's store belongs to its own provider, or pods would read across clouds.
@@ -140,6 +153,12 @@ fn failure(name: &str, error: &RegisterError) -> Failure {
             Failure::new(ExitStatus::NotFound, text)
         }
         RegisterError::OtherProvider { .. } => Failure::new(ExitStatus::Conflict, text),
+        RegisterError::Unchecked { .. } | RegisterError::Unusable { .. } => {
+            Failure::new(ExitStatus::Usage, text).hint("nothing was changed, and no token made")
+        }
+        RegisterError::NotReached { .. } => {
+            Failure::new(ExitStatus::Failed, text).hint("nothing was changed in the hub")
+        }
         RegisterError::NoToken { .. } => Failure::new(ExitStatus::Failed, text),
         RegisterError::TokenRefused { .. } => Failure::new(ExitStatus::Auth, text)
             .hint("does the member's chart have the version of this program?"),

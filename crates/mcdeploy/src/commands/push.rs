@@ -86,6 +86,11 @@ pub(crate) async fn push(
         }
         (None, dir) => {
             let dir = dir.unwrap_or_default();
+            let left_out = mcdeploy_store::left_out(&dir);
+            if !left_out.is_empty() {
+                let left_out = left_out.join(", ");
+                printer.notice(format!("left out, being no part of a model: {left_out}"));
+            }
             upload(&target, &dir, args.output, printer, cancel).await?
         }
     };

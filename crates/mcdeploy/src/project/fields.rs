@@ -1,13 +1,17 @@
 //! Values of `mcdeploy.yaml` that are checked while it is read, so that a mistake has its
 //! line and column.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use mcdeploy_api::ResourceRequirements;
 use mcdeploy_registry::ImageName;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, Error as _, MapAccess, Visitor},
+};
 
+use super::amounts;
 use crate::{exit::chain, names::is_name};
 
 /// Pods per member cluster, 1 to 1000.
@@ -30,25 +34,64 @@ pub(crate) struct Image(pub(crate) String);
 #[serde(try_from = "String")]
 pub(crate) struct Namespace(pub(crate) String);
 
-/// An amount of something, as Kubernetes writes it: `500m`, `1Gi`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-struct Amount(String);
-
 /// Requests and limits.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Resources {
-    requests: BTreeMap<String, Amount>,
-    limits: BTreeMap<String, Amount>,
+    requests: Amounts,
+    limits: Amounts,
+}
+
+/// An amount of each resource, as Kubernetes writes it: `500m`, `1Gi`.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Amounts(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Amounts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(AmountsVisitor).map(Self)
+    }
+}
+
+struct AmountsVisitor;
+
+impl<'de> Visitor<'de> for AmountsVisitor {
+    type Value = BTreeMap<String, String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("amounts, such as {cpu: 500m, memory: 1Gi}")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut all = BTreeMap::new();
+        while let Some(resource) = entries.next_key::<String>()? {
+            let amount = entries.next_value_seed(Amount(&resource))?;
+            all.insert(resource, amount);
+        }
+        Ok(all)
+    }
+}
+
+/// An amount of a resource: judged by what it is of, where it stands.
+struct Amount<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for Amount<'_> {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        // Without quotes, `2` reads as its text.
+        let amount = String::deserialize(deserializer)?;
+        match amounts::problem(self.0, &amount) {
+            None => Ok(amount),
+            Some(problem) => Err(D::Error::custom(problem)),
+        }
+    }
 }
 
 impl From<Resources> for ResourceRequirements {
     fn from(Resources { requests, limits }: Resources) -> Self {
-        let amounts = |all: BTreeMap<String, Amount>| {
+        let amounts = |Amounts(all): Amounts| {
             let all = all.into_iter();
-            all.map(|(what, amount)| (what, Quantity(amount.0)))
-                .collect()
+            all.map(|(what, amount)| (what, Quantity(amount))).collect()
         };
         Self {
             requests: amounts(requests),
@@ -100,26 +143,6 @@ impl TryFrom<String> for Namespace {
         Err(format!(
             "{text:?} is no namespace: expected 1 to 63 of a-z, 0-9 and \"-\", beginning and \
              ending with a letter or digit"
-        ))
-    }
-}
-
-impl TryFrom<String> for Amount {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        const UNITS: [&str; 14] = [
-            "", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
-        ];
-        let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let unit = text.strip_prefix(number).unwrap_or_default();
-        let is_number =
-            number.parse::<f64>().is_ok() && number.chars().all(|c| c.is_ascii_digit() || c == '.');
-        if is_number && UNITS.contains(&unit) {
-            return Ok(Self(text));
-        }
-        Err(format!(
-            "{text:?} is no amount: expected a number and a unit of Kubernetes, such as 500m or 1Gi"
         ))
     }
 }

@@ -3,4 +3,5 @@
 #![cfg(test)]
 
 mod artifacts;
+mod inputs;
 mod push_from;

@@ -23,6 +23,9 @@ use crate::{
     table::Table,
 };
 
+/// Things that were skipped and are named in one line.
+const SHOWN: usize = 5;
+
 /// Copies, and says what came of each object.
 pub(crate) async fn cp(
     args: &CpArgs,
@@ -54,11 +57,32 @@ pub(crate) async fn cp(
     });
     print(args.output, printer, &data, || table(&copied))?;
     remark(&copied, printer);
-    let mut outcomes = copied.iter().map(|object| &object.outcome);
-    match outcomes.find_map(|outcome| outcome.as_ref().err()) {
+    match whole_failure(&copied) {
         None => Ok(ExitStatus::Success),
-        Some(first) => Err(failure(first).into()),
+        Some(failure) => Err(failure.into()),
     }
+}
+
+/// What did not go through, with a count. Only where every failure is a conflict is the
+/// whole one.
+fn whole_failure(copied: &[CopiedObject]) -> Option<Failure> {
+    let errors = copied
+        .iter()
+        .filter_map(|object| object.outcome.as_ref().err());
+    let errors: Vec<&CopyError> = errors.collect();
+    let worst = errors
+        .iter()
+        .find(|error| error.class() != ErrorClass::Precondition)
+        .or(errors.first())?;
+    let is_meant =
+        |object: &&CopiedObject| !matches!(object.outcome, Ok(CopyOutcome::Skipped { .. }));
+    let meant = copied.iter().filter(is_meant).count();
+    if meant == 1 || worst.class() == ErrorClass::Cancelled {
+        return Some(failure(worst));
+    }
+    let count = errors.len();
+    let told = format!("{count} of {meant} objects were not copied; one of them: ");
+    Some(failure(worst).after(&told))
 }
 
 async fn open(
@@ -98,6 +122,7 @@ fn state(outcome: &Result<CopyOutcome, CopyError>) -> (&'static str, String) {
         Ok(CopyOutcome::Copied { .. }) => ("Copied", String::new()),
         Ok(CopyOutcome::Unchanged) => ("Unchanged", String::new()),
         Ok(CopyOutcome::Absent) => ("WouldCopy", String::new()),
+        Ok(CopyOutcome::Skipped { what }) => ("Skipped", format!("it is {what}")),
         Err(error @ CopyError::Conflict { .. }) => ("Conflict", chain(error)),
         Err(error) if error.class() == ErrorClass::Cancelled => ("Interrupted", String::new()),
         Err(error) => ("Failed", chain(error)),
@@ -110,7 +135,7 @@ fn table(copied: &[CopiedObject]) -> String {
         let (state, message) = state(&object.outcome);
         table.row(vec![
             object.from.clone(),
-            object.to.to_string(),
+            object.to.clone(),
             size(object.size_bytes),
             state.to_owned(),
             message,
@@ -120,6 +145,17 @@ fn table(copied: &[CopiedObject]) -> String {
 }
 
 fn remark(copied: &[CopiedObject], printer: &Printer) {
+    let skipped = copied.iter().filter_map(|object| match object.outcome {
+        Ok(CopyOutcome::Skipped { what }) => Some(format!("{} ({what})", object.from)),
+        Ok(_) | Err(_) => None,
+    });
+    let skipped: Vec<String> = skipped.collect();
+    if !skipped.is_empty() {
+        let more = if skipped.len() > SHOWN { ", …" } else { "" };
+        let shown: Vec<&str> = skipped.iter().take(SHOWN).map(String::as_str).collect();
+        let (count, shown) = (skipped.len(), shown.join(", "));
+        printer.notice(format!("{count} skipped, being no objects: {shown}{more}"));
+    }
     let twice = copied.iter().filter(|object| is_read_twice(object));
     let (count, bytes) = twice.fold((0, 0), |(n, b), object| (n + 1, b + object.size_bytes));
     if count > 0 {

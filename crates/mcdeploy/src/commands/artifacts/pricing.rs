@@ -13,6 +13,7 @@ use crate::{
     exit::{ExitStatus, Failure, chain},
     names::did_you_mean,
     stores::{Named, Stores},
+    text,
 };
 
 /// A version as the stores have it that are copied from.
@@ -39,7 +40,9 @@ pub(super) fn price_book(user: Option<&Path>) -> Result<PriceBook, Failure> {
     };
     let what = format!("the price file {}", path.display());
     let bytes = std::fs::read(path).map_err(|error| unusable(&what, error.to_string()))?;
-    let own = PriceBook::from_json(&bytes).map_err(|error| unusable(&what, chain(&error)))?;
+    let text = text::decode(&bytes).map_err(|why| unusable(&what, why.to_owned()))?;
+    let own = PriceBook::from_json(text.as_bytes());
+    let own = own.map_err(|error| unusable(&what, chain(&error)))?;
     Ok(builtin.overridden_by(own))
 }
 

@@ -17,6 +17,7 @@ use crate::{
     output::{ReportFormat, json as to_json, yaml},
     printer::Printer,
     table::Table,
+    text,
 };
 
 /// What was, or would be, done.
@@ -202,19 +203,21 @@ where
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
-    let mut text = String::new();
+    let wrong = |why: &dyn std::fmt::Display| {
+        let text = format!("cannot read the inventory {}: {why}", file.display());
+        Failure::new(ExitStatus::Usage, text)
+    };
+    let mut bytes = vec![];
     let outcome = if file == Path::new("-") {
         std::io::stdin()
             .lock()
-            .read_to_string(&mut text)
-            .map(|_| text)
+            .read_to_end(&mut bytes)
+            .map(|_| bytes)
     } else {
-        std::fs::read_to_string(file)
+        std::fs::read(file)
     };
-    outcome.map_err(|error| {
-        let text = format!("cannot read the inventory {}: {error}", file.display());
-        Failure::new(ExitStatus::Usage, text)
-    })
+    let bytes = outcome.map_err(|error| wrong(&error))?;
+    text::decode(&bytes).map_err(|why| wrong(&why))
 }
 
 fn check(file: &Path, text: &str, known_stores: Option<&[String]>) -> Result<Fleet, Failure> {

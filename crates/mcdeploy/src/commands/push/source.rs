@@ -44,13 +44,15 @@ pub(super) async fn fetch(
     let opened = open_source(&address, &settings, cancel).await;
     let source = opened.map_err(|error| refused(&error, &error.cause))?;
     let pinned = source.pinned();
-    let total: u64 = source.files().iter().map(|file| file.size_bytes).sum();
+    // One size that is not said leaves the sum unknown.
+    let total: Option<u64> = source.files().iter().map(|file| file.size_bytes).sum();
     let dir = place(environment, &pinned)?;
-    printer.notice(format!(
-        "reading {pinned}: {} files, {}",
-        source.files().len(),
-        bytes(i64::try_from(total).unwrap_or(i64::MAX))
-    ));
+    let size = total.map_or_else(
+        || "not all of whose sizes are said".to_owned(),
+        |total| bytes(i64::try_from(total).unwrap_or(i64::MAX)),
+    );
+    let count = source.files().len();
+    printer.notice(format!("reading {pinned}: {count} files, {size}"));
     let bar = bar(printer, total);
     let outcome = download(source.as_ref(), &dir, &|more| bar.inc(more), cancel).await;
     bar.finish_and_clear();
@@ -59,14 +61,17 @@ pub(super) async fn fetch(
 }
 
 /// Drawn on a terminal only.
-fn bar(printer: &Printer, total: u64) -> ProgressBar {
+fn bar(printer: &Printer, total: Option<u64>) -> ProgressBar {
     let target = if printer.is_live() {
         ProgressDrawTarget::stderr_with_hz(5)
     } else {
         ProgressDrawTarget::hidden()
     };
-    let bar = ProgressBar::with_draw_target(Some(total), target);
-    let template = " reading {bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
+    let bar = ProgressBar::with_draw_target(total, target);
+    let template = match total {
+        Some(_) => " reading {bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left",
+        None => " reading {bytes} {bytes_per_sec}",
+    };
     match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
@@ -115,7 +120,8 @@ fn refused(error: &RegistryError, cause: &RegistryCause) -> Failure {
     let failure = Failure::new(status, text);
     match status {
         ExitStatus::Auth => failure.hint(
-            "HF_TOKEN or MLFLOW_TRACKING_TOKEN authorises, as with the sources' own tools; \
+            "HF_TOKEN or `hf auth login`, MLFLOW_TRACKING_TOKEN or _USERNAME and _PASSWORD authorise, \
+             as with the sources' own tools; \
              registries are read without credentials",
         ),
         _ => failure.hint("nothing was uploaded"),
@@ -128,7 +134,10 @@ fn failed(source: &dyn Source, dir: &Path, error: &DownloadError) -> Failure {
             "what arrived stays in {}: the same command goes on from there",
             dir.display()
         )),
-        DownloadError::Path { .. } | DownloadError::Write { .. } => Failure::new(
+        DownloadError::Names { .. } => {
+            Failure::new(ExitStatus::Failed, format!("cannot read {}", chain(error)))
+        }
+        DownloadError::Write { .. } => Failure::new(
             ExitStatus::Failed,
             format!("cannot read {}: {}", source.pinned(), chain(error)),
         ),
