@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod evaluated;
 mod support;
 
 use std::time::Duration;
