@@ -55,7 +55,7 @@ impl Judged {
         })
     }
 
-    fn place(&self) -> Place<'_> {
+    pub(crate) fn place(&self) -> Place<'_> {
         Place {
             name: &self.name,
             candidate: &self.candidate,

@@ -11,6 +11,7 @@
 //! | `parity` | whether endpoints answer the same |
 //! | `measure` | which metrics to show, and MLflow's names for them |
 //! | `evaluation` | the result as data, and in a sentence |
+//! | `suggest` | which metrics to gate on, as a template to edit |
 //! | `junit`, `page`, `whole_file` | reports |
 
 mod answers;
@@ -24,6 +25,7 @@ mod page;
 mod parity;
 mod rows;
 mod sentence;
+mod suggest;
 mod table;
 mod template;
 mod whole_file;
@@ -42,6 +44,7 @@ pub use page::page;
 pub use parity::ParityReport;
 pub use rows::{Plan, Rows, rows};
 pub use sentence::{describe_check, number};
+pub use suggest::suggest;
 pub use table::{Format, Table, read};
 pub use template::{Columns, Dataset, EvaluationTemplate, Spec, TaskKind, parse_template, schema};
 pub use whole_file::write_whole;

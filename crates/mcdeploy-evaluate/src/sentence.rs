@@ -160,10 +160,8 @@ fn describe_metric(check: &Check) -> String {
         (Specificity, Some(class)) => {
             format!("the share of what is not {class:?} that is left alone (specificity)")
         }
-        (Precision, None) => {
-            "the share of answers that are right, class by class (precision)".to_owned()
-        }
-        (Recall | Sensitivity, None) => format!("the share that is found, class by class ({name})"),
+        (Precision, None) => "the share of what was answered that is so (precision)".to_owned(),
+        (Recall | Sensitivity, None) => format!("the share that is found ({name})"),
         (F1, _) => "the balance of found and rightly found (f1)".to_owned(),
         (RocAuc, _) => "how well likelier is told from less likely (rocAuc)".to_owned(),
         (LogLoss, _) => "the loss by wrong certainty (logLoss)".to_owned(),

@@ -17,7 +17,9 @@ pub(crate) use self::artifacts::{
     ArtifactsCommand, Bytes, CpArgs, GcArgs, LsArgs, PlanArgs, ReplicateArgs, RuleArgs, ScrubArgs,
     StoreArgs, VerifyArgs,
 };
-pub(crate) use self::evaluate::{Bound, EvaluateArgs, EvaluateFormat};
+pub(crate) use self::evaluate::{
+    Bound, EvaluateArgs, EvaluateCommand, EvaluateFormat, SuggestArgs,
+};
 use crate::{
     names::{ModelName, VersionRef, did_you_mean},
     output::{GetFormat, ReportFormat},

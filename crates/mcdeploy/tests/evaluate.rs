@@ -341,6 +341,21 @@ fn the_report_is_one_page_that_needs_nothing_else_and_is_written_whole() {
 }
 
 #[test]
+fn what_is_suggested_is_a_template_that_evaluate_takes_as_it_is() {
+    let desk = Desk::new();
+    let (out, _) = desk.ends("suggest --labels y.csv --predictions v3.csv", 0);
+    assert!(out.contains("# Classes are about equally common"), "{out}");
+    desk.write("eval.yaml", &out);
+    let (out, _) = desk.ends("-f eval.yaml --predictions v3.csv", 0);
+    assert!(
+        out.starts_with("Good enough: both bounds are met on 540 rows."),
+        "{out}"
+    );
+    desk.ends("-f eval.yaml --predictions v1.csv", 1);
+    desk.ends("suggest --labels y.csv --predictions none.csv", 2);
+}
+
+#[test]
 fn help_says_what_exit_codes_mean() {
     let run = |args: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_mcdeploy"))

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use mcdeploy_eval::MetricName;
 use mcdeploy_evaluate::{Endpoint, TaskKind, metric_name};
 
@@ -10,7 +10,10 @@ use crate::names::{did_you_mean, is_name};
 
 /// `evaluate`
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:
   mcdeploy evaluate --labels y.csv --predictions p.csv
   mcdeploy evaluate --labels y.csv --predictions p.csv --min accuracy=0.9 --min recall=0.8
   mcdeploy evaluate -f eval.yaml --predictions p.jsonl --baseline old.jsonl --report r.html
@@ -27,8 +30,11 @@ Exit codes:
     0  every bound is met
     1  a bound is missed
     2  wrong usage, or a file that is not as it has to be
-    7  inconclusive: the rows do not tell, or nothing has a bound")]
+    7  inconclusive: the rows do not tell, or nothing has a bound"
+)]
 pub(crate) struct EvaluateArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<EvaluateCommand>,
     /// An EvaluationTemplate: what must be reached, on which data
     #[arg(
         short,
@@ -79,6 +85,29 @@ pub(crate) struct EvaluateArgs {
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: EvaluateFormat,
+}
+
+/// Beside evaluating itself.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EvaluateCommand {
+    /// Propose which metrics to gate on, and why, as a template to edit
+    Suggest(SuggestArgs),
+}
+
+/// `evaluate suggest`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mcdeploy evaluate suggest --labels y.csv --predictions p.csv > eval.yaml")]
+pub(crate) struct SuggestArgs {
+    /// What is so: CSV or JSON Lines with a column `label`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: PathBuf,
+    /// What a version answered
+    #[arg(long, value_name = "FILE")]
+    pub(crate) predictions: PathBuf,
+    /// What the model is asked for [default: what the labels look like]
+    #[arg(long, value_name = "TASK")]
+    pub(crate) task: Option<TaskName>,
 }
 
 /// Formats of an evaluation.

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use mcdeploy_eval::{Confidence, Gate, MetricGate, Outcome, Truth, WhenInconclusive};
 use mcdeploy_evaluate::{
     DataFile, EvaluateError, EvaluationTemplate, Format, Inference, Judged, Parity, Plan, Sources,
-    Table, answers, evaluate as judge, junit, page, parse_template, read, rows, write_whole,
+    Table, answers, evaluate as judge, junit, page, parse_template, read, rows, suggest,
+    write_whole,
 };
 
 use crate::{
-    args::{Bound, EvaluateArgs, EvaluateFormat},
+    args::{Bound, EvaluateArgs, EvaluateCommand, EvaluateFormat, SuggestArgs},
     exit::{ExitStatus, Failure, chain},
     output::json,
     printer::Printer,
@@ -20,6 +21,9 @@ use crate::{
 
 /// Runs the command.
 pub(crate) async fn evaluate(args: &EvaluateArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    if let Some(EvaluateCommand::Suggest(args)) = &args.command {
+        return suggested(args, printer);
+    }
     let question = Question::of(args)?;
     let labels = question.labels().map_err(Failure::from)?;
     let mut sources = Sources {
@@ -67,6 +71,24 @@ pub(crate) async fn evaluate(args: &EvaluateArgs, printer: &Printer) -> anyhow::
         Outcome::Fail => ExitStatus::Failed,
         Outcome::Hold => ExitStatus::Inconclusive,
     })
+}
+
+/// Prints a template to edit.
+fn suggested(args: &SuggestArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let plan = Plan {
+        task: args.task.map(Into::into),
+        ..Plan::default()
+    };
+    let labels = read(&args.labels, None).map_err(Failure::from)?;
+    let predictions = read(&args.predictions, None).map_err(Failure::from)?;
+    let rows = rows(&plan, labels, Some(&predictions)).map_err(Failure::from)?;
+    let given = answers(&rows, predictions).map_err(Failure::from)?.answers;
+    let judged = Judged::new("", &rows, given, None).map_err(Failure::from)?;
+    let files = [args.labels.display().to_string()];
+    let text = suggest(&rows, &judged, &files).map_err(Failure::from)?;
+    printer.data(text.trim_end())?;
+    printer.hint("paths in it are relative to it; try it with: mcdeploy evaluate -f eval.yaml --predictions FILE");
+    Ok(ExitStatus::Success)
 }
 
 /// What is asked, from a template or from flags.
