@@ -144,8 +144,8 @@ pub struct Measured {
     pub reason: Option<String>,
 }
 
-impl From<Described> for Measured {
-    fn from(described: Described) -> Self {
+impl Measured {
+    fn of(described: Described, labels: &[String]) -> Self {
         let MetricGate {
             name,
             average,
@@ -163,7 +163,9 @@ impl From<Described> for Measured {
             decrease: described.decrease,
             decrease_low: described.decrease_interval.0,
             decrease_high: described.decrease_interval.1,
-            reason: described.reason.map(|reason| reason.to_string()),
+            reason: described
+                .reason
+                .map(|reason| sentence::describe_reason(&reason, labels)),
         }
     }
 }
@@ -327,14 +329,15 @@ fn measure(gate: &Gate, rows: &Rows, one: &Judged) -> Result<Vec<MeasuredSlice>,
             continue;
         }
         for described in describe(&metrics, &gate.slices, gate.confidence, &place)? {
-            let part = parts.iter_mut().find(|part| part.slice == described.slice);
-            match part {
-                Some(part) => part.metrics.push(described.into()),
+            let (slice, of) = (described.slice.clone(), described.rows);
+            let value = Measured::of(described, rows.labels());
+            match parts.iter_mut().find(|part| part.slice == slice) {
+                Some(part) => part.metrics.push(value),
                 None => parts.push(MeasuredSlice {
                     place: one.name.clone(),
-                    slice: described.slice.clone(),
-                    rows: described.rows,
-                    metrics: vec![described.into()],
+                    slice,
+                    rows: of,
+                    metrics: vec![value],
                 }),
             }
         }

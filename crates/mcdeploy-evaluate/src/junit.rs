@@ -36,7 +36,7 @@ pub fn junit(evaluation: &Evaluation) -> String {
         );
     }
     for check in checks {
-        case(&mut text, &title(check), &result(check));
+        case(&mut text, &title(check), &result(check, &evaluation.labels));
     }
     let _never = writeln!(
         text,
@@ -64,14 +64,17 @@ fn title(check: &Check) -> String {
     format!("{} {sign} {}", sentence::describe_check(check), check.bound)
 }
 
-fn result(check: &Check) -> String {
+fn result(check: &Check, labels: &[String]) -> String {
     let value = check
         .evidence
         .value
         .map_or("none".to_owned(), sentence::number);
     let interval =
         sentence::interval(check).map_or(String::new(), |interval| format!(", {interval}"));
-    let message = format!("value {value}{interval}: {}", check.evidence.reason);
+    let message = format!(
+        "value {value}{interval}: {}",
+        sentence::describe_reason(&check.evidence.reason, labels)
+    );
     match (check.verdict, check.metric.critical) {
         (Verdict::Pass, _) => format!("<system-out>{}</system-out>", escape(&message)),
         (Verdict::Fail, true) => element("failure", "Fail", &message),

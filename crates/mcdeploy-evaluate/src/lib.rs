@@ -43,7 +43,7 @@ pub use measure::metric_name;
 pub use page::page;
 pub use parity::ParityReport;
 pub use rows::{Plan, Rows, rows};
-pub use sentence::{describe_check, number};
+pub use sentence::{describe_check, describe_reason, number};
 pub use suggest::suggest;
 pub use table::{Format, Table, read};
 pub use template::{Columns, Dataset, EvaluationTemplate, Spec, TaskKind, parse_template, schema};

@@ -12,7 +12,7 @@ use mcdeploy_eval::{Check, Requirement, Verdict};
 use crate::{
     evaluation::{Evaluation, Judged, Matrix, Measured, MeasuredSlice},
     junit::escape,
-    sentence::{describe_check, number},
+    sentence::{describe_check, describe_reason, number},
 };
 
 const STYLE: &str = include_str!("page/style.css");
@@ -129,7 +129,14 @@ fn bounds(evaluation: &Evaluation) -> String {
     if evaluation.checks.is_empty() {
         return String::new();
     }
-    let rows: Vec<Vec<String>> = evaluation.checks.iter().map(bound).collect();
+    let rows: Vec<Vec<String>> = {
+        let labels = &evaluation.labels;
+        evaluation
+            .checks
+            .iter()
+            .map(|check| bound(check, labels))
+            .collect()
+    };
     let headers = ["Of what", "Must be", "Is", "Probably", "Verdict", "Why"];
     format!(
         "<p class=\"soft\">A value passes when the bad end of the range where it probably is reaches the bound, and fails when the good end misses it. All bounds together are wrong with a probability of at most {} %.</p>\n{}",
@@ -138,7 +145,7 @@ fn bounds(evaluation: &Evaluation) -> String {
     )
 }
 
-fn bound(check: &Check) -> Vec<String> {
+fn bound(check: &Check, labels: &[String]) -> Vec<String> {
     let (class, sign) = signs(check.verdict);
     let limit = number(check.bound);
     let (must, value) = match check.requirement {
@@ -164,7 +171,7 @@ fn bound(check: &Check) -> Vec<String> {
             "<strong class=\"{class}\">{sign} {:?}</strong>{aside}",
             check.verdict
         ),
-        escape(&check.evidence.reason.to_string()),
+        escape(&describe_reason(&check.evidence.reason, labels)),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Verdicts in words for somebody who does not know the field.
 
-use mcdeploy_eval::{Check, MetricName, Reason, Requirement, Verdict};
+use mcdeploy_eval::{Check, MetricName, Reason, Requirement, Undefined, Verdict};
 
 use crate::parity::ParityReport;
 
@@ -197,6 +197,24 @@ pub fn describe_check(check: &Check) -> String {
     }
 }
 
+/// Why a verdict is what it is, with classes by their names.
+pub fn describe_reason(reason: &Reason, labels: &[String]) -> String {
+    let text = reason.to_string();
+    let (Reason::Undefined(undefined) | Reason::BaselineUndefined(undefined)) = reason else {
+        return text;
+    };
+    let (Undefined::ClassAbsent { class }
+    | Undefined::ClassNeverPredicted { class }
+    | Undefined::OnlyClass { class }) = undefined
+    else {
+        return text;
+    };
+    let named = labels
+        .get(*class)
+        .zip(text.strip_suffix(&class.to_string()));
+    named.map_or(text.clone(), |(label, begin)| format!("{begin}{label:?}"))
+}
+
 /// What to do next, the most useful first.
 pub(crate) fn next(verdict: Verdict, checks: &[Check], compared: bool) -> Vec<String> {
     let mut next = vec![];
@@ -296,6 +314,21 @@ fn rows_needed(check: &Check) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_class_without_rows_is_told_by_its_name() {
+        let labels = ["ham".to_owned(), "spam".to_owned()];
+        let told = |undefined| describe_reason(&Reason::Undefined(undefined), &labels);
+        let absent = told(Undefined::ClassAbsent { class: 1 });
+        assert_eq!(absent, "no value: no row is of class \"spam\"");
+        let never = told(Undefined::ClassNeverPredicted { class: 0 });
+        assert_eq!(never, "no value: no answer is class \"ham\"");
+        assert_eq!(told(Undefined::NoData), "no value: no row has any weight");
+        assert_eq!(
+            describe_reason(&Reason::Clears, &labels),
+            "the interval clears the bound"
+        );
+    }
 
     #[test]
     fn numbers_are_short() {

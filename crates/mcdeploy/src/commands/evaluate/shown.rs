@@ -1,7 +1,9 @@
 //! An evaluation for people: the verdict in a sentence, what was asked, and what is there.
 
 use mcdeploy_eval::{Check, Requirement};
-use mcdeploy_evaluate::{Evaluation, Measured, MeasuredSlice, describe_check, number};
+use mcdeploy_evaluate::{
+    Evaluation, Measured, MeasuredSlice, describe_check, describe_reason, number,
+};
 
 use crate::table::Table;
 
@@ -46,7 +48,7 @@ fn checks(evaluation: &Evaluation) -> Table {
                 .map(|ends| range(ends.low, ends.high))
                 .unwrap_or_default(),
             format!("{:?}{decides}", check.verdict),
-            check.evidence.reason.to_string(),
+            describe_reason(&check.evidence.reason, &evaluation.labels),
         ]);
     }
     table
