@@ -1,4 +1,4 @@
-//! Generated files: CRDs in the chart, and the CLI reference.
+//! Generated files: CRDs in the chart, the CLI reference, and the schema of templates.
 
 use std::{fs, path::Path};
 
@@ -11,6 +11,7 @@ use crate::{
 
 const CRD_DIR: &str = "charts/mcdeploy-crds/templates";
 const CLI_REFERENCE: &str = "docs/reference/cli.md";
+const EVALUATION_SCHEMA: &str = "docs/evaluation-template.schema.json";
 
 /// Writes generated files, or checks that they are what would be written.
 pub(crate) fn main(check: bool) -> anyhow::Result<()> {
@@ -25,10 +26,15 @@ pub(crate) fn main(check: bool) -> anyhow::Result<()> {
             "mcdeploy",
             "--example",
             "crds",
+            "--example",
+            "evaluation_schema",
         ],
     )?;
     let mut stale = vec![];
-    for (path, text) in crds()?.into_iter().chain([cli_reference()?]) {
+    for (path, text) in crds()?
+        .into_iter()
+        .chain([cli_reference()?, evaluation_schema()?])
+    {
         if fs::read_to_string(&path).is_ok_and(|current| current == text) {
             continue;
         }
@@ -62,6 +68,12 @@ fn crds() -> anyhow::Result<Vec<(String, String)>> {
 fn cli_reference() -> anyhow::Result<(String, String)> {
     let text = output_of("mcdeploy", &["__reference"]).context("render the CLI reference")?;
     Ok((CLI_REFERENCE.to_owned(), text))
+}
+
+fn evaluation_schema() -> anyhow::Result<(String, String)> {
+    let text = output_of("examples/evaluation_schema", &[]);
+    let text = text.context("render the schema of evaluation templates")?;
+    Ok((EVALUATION_SCHEMA.to_owned(), text))
 }
 
 fn output_of(program: &str, args: &[&str]) -> anyhow::Result<String> {

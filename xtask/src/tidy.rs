@@ -48,9 +48,8 @@ enum Ring {
 fn ring(package: &str) -> Option<Ring> {
     Some(match package {
         "mcdeploy-api" | "mcdeploy-eval" | "mcdeploy-plan" | "mcdeploy-manifests" => Ring::Pure,
-        "mcdeploy-store" | "mcdeploy-registry" | "mcdeploy-cluster" | "mcdeploy-probe" => {
-            Ring::Adapter
-        }
+        "mcdeploy-store" | "mcdeploy-registry" | "mcdeploy-cluster" | "mcdeploy-probe"
+        | "mcdeploy-evaluate" => Ring::Adapter,
         "mcdeploy-exec" | "mcdeploy-operator" | "mcdeploy-gateway" | "mcdeploy-agent" => {
             Ring::Shell
         }

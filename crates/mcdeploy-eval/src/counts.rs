@@ -3,6 +3,7 @@
 //! **Source:** scikit-learn 1.9.1, `precision_recall_fscore_support` (2026-11-30): what is
 //! undefined for one class is left out of averages, as with `zero_division=np.nan`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::value::{Undefined, Value, mean, number};
@@ -34,7 +35,7 @@ pub enum Rate {
 }
 
 /// How values of classes or labels become one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Average {
     /// From the counts of all classes together.
     Micro,
@@ -45,7 +46,7 @@ pub enum Average {
 }
 
 /// What stands for a rate whose denominator is 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ZeroDivision {
     /// Nothing: the rate is undefined, and averages leave the class out.
     #[default]

@@ -2,12 +2,19 @@
 //! judging needs. Words of bounds and slices are those of TensorFlow Model Analysis, words of
 //! averages those of scikit-learn.
 
+use std::fmt;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::counts::{Average, ZeroDivision};
+use crate::{
+    counts::{Average, ZeroDivision},
+    input::Truth,
+    judge::{JudgeError, check_gate, resolve},
+};
 
 /// What a version must reach.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Gate {
     /// Metrics and their bounds, at least one.
@@ -23,8 +30,19 @@ pub struct Gate {
     pub inconclusive: WhenInconclusive,
 }
 
+impl Gate {
+    /// Whether it can judge answers to rows with this truth, before there are any.
+    ///
+    /// # Errors
+    /// [`JudgeError`].
+    pub fn check(&self, truth: &Truth) -> Result<(), JudgeError> {
+        check_gate(self)?;
+        resolve(self, truth).map(|_| ())
+    }
+}
+
 /// A metric and what it must reach. At least one bound is given.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricGate {
     /// Which.
@@ -90,7 +108,7 @@ fn yes() -> bool {
 }
 
 /// Names of metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum MetricName {
     /// Share of rows answered rightly; with several labels, of rows whose labels are all right.
@@ -137,7 +155,41 @@ pub enum MetricName {
     Mape,
 }
 
+impl fmt::Display for MetricName {
+    /// As templates spell it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = format!("{self:?}");
+        let (first, rest) = name.split_at(1);
+        write!(f, "{}{rest}", first.to_ascii_lowercase())
+    }
+}
+
 impl MetricName {
+    /// All of them, in the order of this page.
+    pub const ALL: [Self; 21] = [
+        Self::Accuracy,
+        Self::BalancedAccuracy,
+        Self::Precision,
+        Self::Recall,
+        Self::Sensitivity,
+        Self::Specificity,
+        Self::F1,
+        Self::FBeta,
+        Self::RocAuc,
+        Self::AveragePrecision,
+        Self::LogLoss,
+        Self::Brier,
+        Self::Mcc,
+        Self::CohenKappa,
+        Self::TopK,
+        Self::CalibrationError,
+        Self::Cost,
+        Self::Mae,
+        Self::Rmse,
+        Self::R2,
+        Self::Mape,
+    ];
+
     /// Whether a larger value is a better one.
     pub fn more_is_better(self) -> bool {
         match self {
@@ -167,7 +219,7 @@ impl MetricName {
 }
 
 /// Which classes an area compares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum MultiClass {
     /// Each with all others.
     OneVsRest,
@@ -176,7 +228,7 @@ pub enum MultiClass {
 }
 
 /// Parts of the rows: one for every combination of values in the columns.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SliceGate {
     /// Names of columns, at least one.
@@ -192,7 +244,7 @@ fn min_samples() -> usize {
 }
 
 /// How sure to be.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Confidence {
     /// A version that is at a bound passes with a probability of at most `1 - level`, and one
@@ -216,11 +268,24 @@ impl Default for Confidence {
 }
 
 /// What to do when the rows do not tell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum WhenInconclusive {
     /// Wait for somebody, or for more rows.
     #[default]
     Hold,
     /// As if it had failed.
     Fail,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MetricName;
+
+    #[test]
+    fn names_are_said_as_templates_spell_them() {
+        for name in MetricName::ALL {
+            let spelt = serde_json::to_value(name).unwrap();
+            assert_eq!(spelt, name.to_string());
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// How far probabilities of a row may be from a sum of 1: what single precision loses.
-const SUM_TOLERANCE: f64 = 1e-4;
+pub const SUM_TOLERANCE: f64 = 1e-4;
 
 /// What is wrong with labels or answers. All of them are permanent.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -333,7 +333,9 @@ impl Truth {
         }
     }
 
-    pub(crate) fn pick(&self, rows: &[usize]) -> Self {
+    /// The rows of `rows`, in that order.
+    #[must_use]
+    pub fn pick(&self, rows: &[usize]) -> Self {
         match self {
             Self::Classes(labels, all) => Self::Classes(labels.clone(), picked(all, rows)),
             Self::Multilabel(labels, all) => Self::Multilabel(labels.clone(), picked(all, rows)),
@@ -352,7 +354,9 @@ impl Answers {
         }
     }
 
-    pub(crate) fn pick(&self, rows: &[usize]) -> Self {
+    /// The rows of `rows`, in that order.
+    #[must_use]
+    pub fn pick(&self, rows: &[usize]) -> Self {
         let scores = |scores: &Option<Scores>| {
             scores.as_ref().map(|scores| Scores {
                 kind: scores.kind,

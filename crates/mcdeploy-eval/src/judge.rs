@@ -6,11 +6,14 @@
 //! cost the others nothing.
 
 mod collect;
+mod describe;
 mod holm;
+
+pub use self::describe::{Described, describe};
 
 use crate::{
     gate::{Gate, MetricGate, MetricName},
-    input::{Baseline, Candidate, InputError},
+    input::{Baseline, Candidate, InputError, Truth},
     metric::{Metric, MetricError},
     report::{Outcome, Report, Verdict},
 };
@@ -23,7 +26,7 @@ pub enum JudgeError {
     NoMetrics,
     /// A metric has no bound.
     #[error(
-        "metric {name:?} (`metrics[{index}]`) has none of `lowerBound`, `upperBound` and `maxDecrease`; give one"
+        "metric {name} (`metrics[{index}]`) has none of `lowerBound`, `upperBound` and `maxDecrease`; give one"
     )]
     NoBound {
         /// Place in the list.
@@ -32,7 +35,7 @@ pub enum JudgeError {
         name: MetricName,
     },
     /// A bound is no number, or bounds contradict each other.
-    #[error("metric {name:?} (`metrics[{index}]`): {problem}")]
+    #[error("metric {name} (`metrics[{index}]`): {problem}")]
     Bound {
         /// Place in the list.
         index: usize,
@@ -133,7 +136,7 @@ pub fn judge_places(gate: &Gate, places: &[Place<'_>]) -> Result<Report, JudgeEr
     })
 }
 
-fn check_gate(gate: &Gate) -> Result<(), JudgeError> {
+pub(crate) fn check_gate(gate: &Gate) -> Result<(), JudgeError> {
     if gate.metrics.is_empty() {
         return Err(JudgeError::NoMetrics);
     }
@@ -192,11 +195,10 @@ fn check_bounds(index: usize, metric: &MetricGate) -> Result<(), JudgeError> {
     })
 }
 
-fn resolve(gate: &Gate, candidate: &Candidate) -> Result<Vec<Metric>, JudgeError> {
+pub(crate) fn resolve(gate: &Gate, truth: &Truth) -> Result<Vec<Metric>, JudgeError> {
     let metrics = gate.metrics.iter().enumerate();
     let resolved = metrics.map(|(index, metric)| {
-        Metric::new(metric, candidate.truth())
-            .map_err(|source| JudgeError::Metric { index, source })
+        Metric::new(metric, truth).map_err(|source| JudgeError::Metric { index, source })
     });
     resolved.collect()
 }

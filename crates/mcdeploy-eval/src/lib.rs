@@ -35,8 +35,10 @@ mod special;
 mod value;
 
 pub use gate::{Confidence, Gate, MetricGate, MetricName, MultiClass, SliceGate, WhenInconclusive};
-pub use input::{Answers, Baseline, Candidate, InputError, Labels, ScoreKind, Scores, Task, Truth};
-pub use judge::{JudgeError, Place, judge, judge_places};
+pub use input::{
+    Answers, Baseline, Candidate, InputError, Labels, SUM_TOLERANCE, ScoreKind, Scores, Task, Truth,
+};
+pub use judge::{Described, JudgeError, Place, describe, judge, judge_places};
 pub use metric::{Metric, MetricError, Scope};
 pub use prepared::Prepared;
 pub use report::{Check, Evidence, Interval, Outcome, Reason, Report, Requirement, Verdict};

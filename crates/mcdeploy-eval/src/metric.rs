@@ -59,7 +59,7 @@ const CALIBRATION_BINS: usize = 15;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum MetricError {
     /// It is for other tasks.
-    #[error("metric {name:?} is not for {task}; take another metric")]
+    #[error("metric {name} is not for {task}; take another metric")]
     Task {
         /// Which metric.
         name: MetricName,
@@ -67,7 +67,7 @@ pub enum MetricError {
         task: Task,
     },
     /// The class is none of the labels.
-    #[error("metric {name:?}: class {found:?} is none of the labels {known:?}")]
+    #[error("metric {name}: class {found:?} is none of the labels {known:?}")]
     UnknownClass {
         /// Which metric.
         name: MetricName,
@@ -77,7 +77,7 @@ pub enum MetricError {
         known: Vec<String>,
     },
     /// A field that it needs is missing or out of range.
-    #[error("metric {name:?} needs `{field}`: {expected}")]
+    #[error("metric {name} needs `{field}`: {expected}")]
     Field {
         /// Which metric.
         name: MetricName,
@@ -87,7 +87,7 @@ pub enum MetricError {
         expected: &'static str,
     },
     /// A field says nothing to it.
-    #[error("metric {name:?} takes no `{field}` here: {reason}")]
+    #[error("metric {name} takes no `{field}` here: {reason}")]
     Superfluous {
         /// Which metric.
         name: MetricName,
@@ -97,7 +97,7 @@ pub enum MetricError {
         reason: &'static str,
     },
     /// The answers have no scores, or scores that are no probabilities.
-    #[error("metric {name:?} needs {what} of every class; give them with the answers")]
+    #[error("metric {name} needs {what} of every class; give them with the answers")]
     Scores {
         /// Which metric.
         name: MetricName,

@@ -98,7 +98,7 @@ pub struct Check {
 impl fmt::Display for Check {
     /// `recall of "spam", region=eu, in aws: at least 0.9`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.metric.name)?;
+        write!(f, "{}", self.metric.name)?;
         if let Some(class) = &self.metric.class {
             write!(f, " of {class:?}")?;
         }

@@ -3,8 +3,9 @@
 #![cfg(test)]
 
 use mcdeploy_eval::{
-    Answers, Candidate, Gate, InputError, JudgeError, Labels, MetricError, Outcome, Place, Reason,
-    Report, ScoreKind, Scores, Truth, Undefined, Verdict, interval::Method, judge, judge_places,
+    Answers, Candidate, Gate, InputError, JudgeError, Labels, MetricError, MetricGate, MetricName,
+    Outcome, Place, Reason, Report, ScoreKind, Scores, Truth, Undefined, Verdict, describe,
+    interval::Method, judge, judge_places,
 };
 use serde_json::json;
 
@@ -104,10 +105,10 @@ fn what_has_no_data_is_inconclusive_by_name() {
     assert_eq!(
         said,
         [
-            "Accuracy: at least 0.1: Pass: the interval clears the bound",
-            "Accuracy, region=eu: at least 0.1: Inconclusive: fewer than 50 rows",
-            "Accuracy, region=us: at least 0.1: Pass: the interval clears the bound",
-            "Accuracy, age=*: at least 0.1: Inconclusive: the rows have no column \"age\"",
+            "accuracy: at least 0.1: Pass: the interval clears the bound",
+            "accuracy, region=eu: at least 0.1: Inconclusive: fewer than 50 rows",
+            "accuracy, region=us: at least 0.1: Pass: the interval clears the bound",
+            "accuracy, age=*: at least 0.1: Inconclusive: the rows have no column \"age\"",
         ]
     );
     assert_eq!(report.verdict, Verdict::Inconclusive);
@@ -191,7 +192,7 @@ fn every_place_must_pass() {
     assert_eq!(report.checks[0].verdict, Verdict::Pass);
     assert_eq!(
         report.checks[1].to_string(),
-        "Accuracy, in gcp: at least 0.9"
+        "accuracy, in gcp: at least 0.9"
     );
     assert_eq!(
         judge_places(&gate, &[]).unwrap().verdict,
@@ -248,11 +249,11 @@ fn a_gate_that_cannot_judge_says_what_to_change() {
     );
     refused(
         json!({"metrics": [{"name": "mcc"}]}),
-        "metric Mcc (`metrics[0]`) has none of `lowerBound`, `upperBound` and `maxDecrease`; give one",
+        "metric mcc (`metrics[0]`) has none of `lowerBound`, `upperBound` and `maxDecrease`; give one",
     );
     refused(
         json!({"metrics": [{"name": "mcc", "lowerBound": 1.0, "upperBound": 0.0}]}),
-        "metric Mcc (`metrics[0]`): `lowerBound` is above `upperBound`, so nothing can pass",
+        "metric mcc (`metrics[0]`): `lowerBound` is above `upperBound`, so nothing can pass",
     );
     for resamples in [0, 1] {
         refused(
@@ -262,19 +263,19 @@ fn a_gate_that_cannot_judge_says_what_to_change() {
     }
     refused(
         json!({"metrics": [{"name": "rmse", "upperBound": 1}]}),
-        "`metrics[0]`: metric Rmse is not for classes; take another metric",
+        "`metrics[0]`: metric rmse is not for classes; take another metric",
     );
     refused(
         json!({"metrics": [{"name": "recall", "class": "egg", "lowerBound": 1}]}),
-        "`metrics[0]`: metric Recall: class \"egg\" is none of the labels [\"ham\", \"spam\"]",
+        "`metrics[0]`: metric recall: class \"egg\" is none of the labels [\"ham\", \"spam\"]",
     );
     refused(
         json!({"metrics": [{"name": "rocAuc", "lowerBound": 1}]}),
-        "`metrics[0]`: metric RocAuc needs scores of every class; give them with the answers",
+        "`metrics[0]`: metric rocAuc needs scores of every class; give them with the answers",
     );
     refused(
         json!({"metrics": [{"name": "accuracy", "average": "Macro", "lowerBound": 1}]}),
-        "`metrics[0]`: metric Accuracy takes no `average` here: it would change nothing",
+        "`metrics[0]`: metric accuracy takes no `average` here: it would change nothing",
     );
     let unknown = serde_json::from_value::<Gate>(json!({"metrics": [], "metric": []}));
     assert!(
@@ -341,4 +342,31 @@ fn input_that_cannot_be_judged_names_the_row() {
             ..
         })
     ));
+}
+
+#[test]
+fn what_has_no_bound_is_described_with_the_interval_of_a_judgement() {
+    let candidate = answered(455, 45);
+    let baseline = candidate
+        .baseline(answered(480, 20).answers().clone())
+        .unwrap();
+    let gate = gate(json!({"metrics": [{"name": "accuracy", "lowerBound": 0.9}]}));
+    let judged = judge(&gate, &candidate, None).unwrap();
+    let judged = judged.checks[0].evidence.interval.unwrap();
+    let place = Place {
+        name: "",
+        candidate: &candidate,
+        baseline: Some(&baseline),
+    };
+    let metrics = [MetricGate::new(MetricName::Accuracy)];
+    let described = describe(&metrics, &[], gate.confidence, &place).unwrap();
+    assert_eq!(described.len(), 1);
+    let accuracy = &described[0];
+    assert_eq!(accuracy.value, Some(0.91));
+    assert_eq!(accuracy.interval, (judged.low, judged.high));
+    assert_eq!(accuracy.baseline, Some(0.96));
+    assert!((accuracy.decrease.unwrap() - 0.05).abs() < 1e-12);
+    let (low, high) = accuracy.decrease_interval;
+    assert!(low.unwrap() > 0.0 && high.unwrap() < 0.1);
+    assert_eq!(accuracy.metric, metrics[0]);
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::doc_markdown, reason = "doc comments are help texts here")]
 
 mod artifacts;
+mod evaluate;
 
 use std::path::PathBuf;
 
@@ -16,15 +17,36 @@ pub(crate) use self::artifacts::{
     ArtifactsCommand, Bytes, CpArgs, GcArgs, LsArgs, PlanArgs, ReplicateArgs, RuleArgs, ScrubArgs,
     StoreArgs, VerifyArgs,
 };
+pub(crate) use self::evaluate::{
+    Bound, EvaluateArgs, EvaluateCommand, EvaluateFormat, SuggestArgs,
+};
 use crate::{
     names::{ModelName, VersionRef, did_you_mean},
     output::{GetFormat, ReportFormat},
     store_ref::StoreRef,
 };
 
-const EXIT_CODES: &str = "\
+macro_rules! exit_codes {
+    () => {
+        "\
+Exit codes:
+    0  done; of evaluate: good enough
+    1  failed, or unhealthy; of evaluate: not good enough
+    2  wrong usage, configuration or input
+    4  credentials missing or refused
+    5  something named does not exist
+    6  conflict: somebody else was first, or other bytes under a used version
+    7  inconclusive: evaluate cannot tell whether a version is good
+  124  --timeout passed; the work goes on in the hub
+  130  interrupted; the work goes on in the hub"
+    };
+}
+
+const HELP: &str = concat!(
+    "\
 Examples:
   mcdeploy init
+  mcdeploy evaluate --labels y.csv --predictions p.csv
   mcdeploy push v3
   mcdeploy rollout --model v3 --clouds aws,gcp
   mcdeploy status -w
@@ -33,19 +55,25 @@ Files:
   mcdeploy.yaml is looked for here and in every directory above. A flag wins over its
   environment variable (MCDEPLOY_*), that over mcdeploy.yaml, that over the default.
 
-Exit codes:
-    0  done
-    1  failed, or unhealthy
-    2  wrong usage or configuration
-    4  credentials missing or refused
-    5  something named does not exist
-    6  conflict: somebody else was first, or other bytes under a used version
-  124  --timeout passed; the work goes on in the hub
-  130  interrupted; the work goes on in the hub";
+",
+    exit_codes!()
+);
+
+/// What exit codes mean.
+pub(crate) const EXIT_CODES: &str = exit_codes!();
+
+const EXIT_CODES_PAGE: &str = concat!(
+    exit_codes!(),
+    "
+
+Examples:
+  mcdeploy help exit-codes
+  mcdeploy evaluate -f eval.yaml --predictions p.csv || echo \"exit code $?\""
+);
 
 /// Deploys models to Kubernetes clusters in several clouds.
 #[derive(Debug, Parser)]
-#[command(name = "mcdeploy", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "mcdeploy", version, after_help = HELP, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: GlobalArgs,
@@ -130,6 +158,11 @@ pub(crate) enum Command {
     /// Three clouds and a hub on this machine, for trying things out
     #[command(subcommand)]
     Sandbox(SandboxArgs),
+    /// Say whether a version is good enough, by its answers to rows whose truth is known
+    Evaluate(Box<EvaluateArgs>),
+    /// Say what exit codes mean
+    #[command(after_help = EXIT_CODES_PAGE)]
+    ExitCodes,
     /// Print the versions of this program and of the hub
     Version(VersionArgs),
     /// Print the reference of all commands as Markdown

@@ -21,6 +21,8 @@ pub(crate) enum ExitStatus {
     NotFound,
     /// Somebody else was first.
     Conflict,
+    /// The rows do not tell whether a version is good.
+    Inconclusive,
     /// `--timeout` passed.
     Timeout,
     /// Interrupted by Ctrl-C.
@@ -37,6 +39,7 @@ impl ExitStatus {
             Self::Auth => 4,
             Self::NotFound => 5,
             Self::Conflict => 6,
+            Self::Inconclusive => 7,
             Self::Timeout => 124,
             Self::Interrupted => 130,
         }

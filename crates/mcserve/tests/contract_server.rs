@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod evaluated;
 mod models;
 mod support;
 

@@ -28,7 +28,7 @@ pub(super) fn checks(gate: &Gate, place: &Place<'_>) -> Result<Vec<Open>, JudgeE
     if let Some(baseline) = place.baseline {
         same_rows(candidate, baseline)?;
     }
-    let metrics = resolve(gate, candidate)?;
+    let metrics = resolve(gate, candidate.truth())?;
     let mut open = vec![];
     for (index, part) in parts(gate, candidate).into_iter().enumerate() {
         let name = Some(place.name.to_owned()).filter(|name| !name.is_empty());

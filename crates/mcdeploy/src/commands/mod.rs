@@ -3,6 +3,7 @@
 mod artifacts;
 mod clusters_add;
 mod clusters_ls;
+mod evaluate;
 mod get;
 mod init;
 mod progress;
@@ -31,6 +32,11 @@ pub(crate) async fn run(
 ) -> anyhow::Result<ExitStatus> {
     match command {
         Command::Init(args) => init::init(&args, printer),
+        Command::Evaluate(args) => unless(cancel, evaluate::evaluate(&args, printer)).await,
+        Command::ExitCodes => {
+            printer.data(crate::args::EXIT_CODES)?;
+            Ok(ExitStatus::Success)
+        }
         Command::Reference => reference::reference(printer),
         // These say themselves what an interruption leaves behind.
         Command::Push(args) | Command::Artifacts(ArtifactsCommand::Push(args)) => {
