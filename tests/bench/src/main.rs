@@ -47,7 +47,7 @@ fn say(line: &str) {
 #[tokio::main]
 async fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    match run(&Args::parse()).await {
+    match Box::pin(run(&Args::parse())).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("error: {error:#}"));
