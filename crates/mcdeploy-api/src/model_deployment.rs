@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::{Condition, Provider};
+use crate::{Condition, Provider, names::OBJECT_NAME_PATTERN};
 
 /// A model version, served by a container, in the clusters of its placement.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,7 +92,7 @@ pub struct ClusterSelection {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ObjectName {
     /// The name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME_PATTERN))]
     pub name: String,
 }
 

@@ -102,6 +102,25 @@ pub fn node_report_name(node: &str) -> String {
     format!("mcdeploy-node-cache-{}", Sha256Digest::of(node).short(10))
 }
 
+/// What [`is_object_name`] takes, for schemas.
+pub(crate) const OBJECT_NAME_PATTERN: &str =
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
+/// Whether an object of most kinds can have this name: an RFC 1123 subdomain.
+///
+/// Source: <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/>
+/// (2026-11-30).
+pub fn is_object_name(name: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_label = |label: &str| {
+        let bytes = label.as_bytes();
+        let ends = bytes.first().zip(bytes.last());
+        ends.is_some_and(|(first, last)| is_word(*first) && is_word(*last))
+            && bytes.iter().all(|byte| is_word(*byte) || *byte == b'-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
 /// Object key of a version's directory: `<model>/<version>/`.
 pub fn version_prefix(model: &str, version: &str) -> String {
     format!("{model}/{version}/")
@@ -123,4 +142,34 @@ pub fn revision_object_name(deployment: &str, revision: &str) -> String {
 /// Short id of a revision: the first 10 hex digits of the digest of its input.
 pub fn revision_id(input: &[u8]) -> String {
     Sha256Digest::of(input).short(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_objects_are_subdomains() {
+        let long = "a".repeat(253);
+        for name in ["a", "store-aws", "0.a-b.c", &long] {
+            assert!(is_object_name(name), "{name:?}");
+        }
+        let longer = format!("{long}a");
+        for name in [
+            "",
+            "my secret/x",
+            "A",
+            "-a",
+            "a-",
+            ".a",
+            "a.",
+            "a..b",
+            "a_b",
+            "../x",
+            "ä",
+            &longer,
+        ] {
+            assert!(!is_object_name(name), "{name:?}");
+        }
+    }
 }

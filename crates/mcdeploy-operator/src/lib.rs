@@ -9,6 +9,7 @@
 //! | `lead`, `classified` | who leads and drives the controllers; what it asks of their errors |
 //! | `context` | what controllers share; names and settings apart from clients |
 //! | `queue`, `watches` | when to look at what |
+//! | `secrets` | Secrets that objects name |
 //! | `members`, `stores`, `registries` | which clusters can be seen; which stores and registries can be used, and what is in them |
 //! | `copies` | how far transfers are, by their own word, and for how long copies are wanted |
 //! | `member_cluster_controller` | `MemberCluster`: can it be seen, where is its gateway |
@@ -34,6 +35,7 @@ mod model_deployment_controller;
 mod model_version_controller;
 mod queue;
 mod registries;
+mod secrets;
 mod stores;
 mod watches;
 

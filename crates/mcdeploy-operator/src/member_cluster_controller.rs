@@ -4,14 +4,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use k8s_openapi::api::core::v1::Secret;
 use mcdeploy_api::{
     ArtifactStore, ConditionStatus, ConditionType, ErrorClass, MemberCluster, MemberClusterSpec,
-    MemberClusterStatus, Reason, Sha256Digest, check_jurisdiction, names, set_condition,
+    MemberClusterStatus, Reason, Sha256Digest, check_jurisdiction, names, names::is_object_name,
+    set_condition,
 };
 use mcdeploy_cluster::{ClientSettings, ClusterClient, ClusterError, Unseen, parse_kubeconfig};
 
-use crate::{classified::Classified, clock, context::Context, members::Reach, watches};
+use crate::{classified::Classified, clock, context::Context, members::Reach, secrets, watches};
 
 /// Why a look at a `MemberCluster` failed.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +53,13 @@ pub(crate) async fn reconcile(ctx: &Arc<Context>, name: &str) -> Result<Option<D
         Err(unseen) => Reach::Lost(unseen.clone()),
     };
     let seen = look.is_ok();
-    let store = member.spec.artifact_store_ref.name.clone();
-    let store = hub.get::<ArtifactStore>(None, &store).await?;
+    let store = &member.spec.artifact_store_ref.name;
+    // A name that cannot be one is that of no store.
+    let store = if is_object_name(store) {
+        hub.get::<ArtifactStore>(None, store).await?
+    } else {
+        None
+    };
     let before = member.status.clone().unwrap_or_default();
     let after = status(&member, &before, &look, store.as_ref());
     let news = ctx.members.set_reach(name, reach) || refused;
@@ -101,7 +106,14 @@ async fn client(
         reason: Reason::KubeconfigRefused,
         message,
     };
-    let secret: Option<Secret> = ctx.hub.get(Some(namespace), &reference.name).await?;
+    let secret = match secrets::read(&ctx.hub, namespace, &reference.name).await? {
+        Ok(secret) => secret,
+        Err(why) => {
+            return Ok(Err(refused(format!(
+                "spec.access.kubeconfigSecretRef: {why}"
+            ))));
+        }
+    };
     let data = secret.and_then(|secret| secret.data).unwrap_or_default();
     let Some(text) = data.get(&reference.key) else {
         let what = format!("key {:?} of Secret {:?}", reference.key, reference.name);

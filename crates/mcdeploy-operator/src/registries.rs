@@ -7,13 +7,14 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::core::v1::Secret;
 use mcdeploy_api::{MemberCluster, PinnedImage, Reason, RepositoryAccess, SecretValues};
 use mcdeploy_cluster::{ClusterClient, ClusterError};
 use mcdeploy_plan::{ImageState, ImageWanted};
 use mcdeploy_registry::{Credentials, Repository, RepositoryAddress, image_state};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::secrets;
 
 /// How long an answer is good, by what it says. A digest that is there stays, unless
 /// somebody deletes it.
@@ -58,7 +59,14 @@ pub(crate) async fn load(
     {
         let mut values = SecretValues::default();
         if let Some(reference) = &registry.secret_ref {
-            let found: Option<Secret> = hub.get(Some(namespace), &reference.name).await?;
+            let found = match secrets::read(hub, namespace, &reference.name).await? {
+                Ok(found) => found,
+                Err(why) => {
+                    let problem = format!("imageRegistry.secretRef: {why}");
+                    loaded.problems.insert(registry.prefix.clone(), problem);
+                    continue;
+                }
+            };
             let data = found.and_then(|secret| secret.data).unwrap_or_default();
             for key in ["username", "password"] {
                 let value = data

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::core::v1::Secret;
 use mcdeploy_api::{
     ArtifactStore, ArtifactStoreSpec, ObjectName, Reason, ReplicaState, SecretValues, Sha256Digest,
     StoreAccess, StoreAuth,
@@ -18,7 +17,7 @@ use mcdeploy_store::{Store, StoreError, verify_replica};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::OpenStore;
+use crate::{context::OpenStore, secrets};
 
 /// How long a look that failed is not repeated: a silent store must not slow down the
 /// clusters of others.
@@ -117,7 +116,10 @@ async fn values(
     store: &str,
     secret: &str,
 ) -> Result<Result<SecretValues, String>, ClusterError> {
-    let found: Option<Secret> = hub.get(Some(namespace), secret).await?;
+    let found = match secrets::read(hub, namespace, secret).await? {
+        Ok(found) => found,
+        Err(why) => return Ok(Err(format!("spec.auth of ArtifactStore {store:?}: {why}"))),
+    };
     let Some(found) = found else {
         return Ok(Err(format!(
             "Secret {secret:?} of ArtifactStore {store:?} is not in namespace {namespace:?}"

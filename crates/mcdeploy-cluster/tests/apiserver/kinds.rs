@@ -151,6 +151,24 @@ fn store_of(location: Value, auth: Value) -> Value {
 }
 
 #[tokio::test]
+async fn a_name_that_no_object_can_have_is_refused_where_it_is_written() {
+    let shared = Shared::get();
+    let client = shared.client();
+    let s3 = || json!({ "s3": { "bucket": "models" } });
+    let secret = |name: &str| json!({ "secretRef": { "name": name } });
+    for name in ["my secret/x", "Store", "-a", "a..b"] {
+        let store = store_of(s3(), secret(name));
+        refused::<ArtifactStore>(&client, store, &["spec.auth.secretRef.name"]).await;
+        let access = json!({ "kubeconfigSecretRef": { "name": name } });
+        let spec = json!({ "provider": "aws", "region": "us-east-1",
+                           "artifactStoreRef": { "name": "aws" }, "access": access });
+        let member = object::<MemberCluster>(None, "bad-name", spec);
+        let field = ["spec.access.kubeconfigSecretRef.name"];
+        refused::<MemberCluster>(&client, member, &field).await;
+    }
+}
+
+#[tokio::test]
 async fn a_union_has_exactly_one_member() {
     let shared = Shared::get();
     let client = shared.client();

@@ -1,6 +1,7 @@
 //! Stories about one thing each, beside those of whole rollouts.
 
 mod access;
+mod bad_names;
 mod credentials;
 mod images;
 mod kept;
