@@ -85,10 +85,19 @@ fn a_snapshot_of_an_unknown_shape_hides_no_other_and_keeps_its_last() {
     let mut seen = seen();
     seen.on_snapshot(News::Listed(vec![object("a", 1), object("b", 1)]));
     let mut strange = object("a", 2);
-    strange.data["spec"]["new"] = json!(true);
+    strange.data["spec"]["epoch"] = json!("of another shape");
     seen.on_snapshot(News::Changed(strange.clone()));
     seen.on_snapshot(News::Listed(vec![strange, object("b", 2)]));
     assert_eq!(names(&seen), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+}
+
+#[test]
+fn a_field_of_a_later_version_is_skipped() {
+    let mut seen = seen();
+    let mut newer = object("a", 2);
+    newer.data["spec"]["ofTomorrow"] = json!(true);
+    seen.on_snapshot(News::Listed(vec![newer]));
+    assert_eq!(names(&seen), [("a".to_owned(), 2)]);
 }
 
 #[test]
