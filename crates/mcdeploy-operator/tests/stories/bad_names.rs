@@ -79,7 +79,7 @@ async fn an_object_with_a_bad_name_in_it_stops_no_deployment_of_others() {
     apply(&world, &member).await;
 
     world.push(NS, "m", "v1", "aws").await;
-    let story = async {
+    let rollout = async {
         let generation = world.rollout(NS, "m", "v1", &["aws"], None).await;
         let served = world.until_complete(NS, "m", generation);
         tokio::time::timeout(Duration::from_mins(1), served)
@@ -98,7 +98,7 @@ async fn an_object_with_a_bad_name_in_it_stops_no_deployment_of_others() {
         })
         .await;
     };
-    world.operate_while(always(), story).await;
+    world.operate_while(always(), rollout).await;
 }
 
 fn says(conditions: &[mcdeploy_api::Condition], reason: &str) -> bool {
