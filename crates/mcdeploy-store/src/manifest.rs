@@ -159,6 +159,12 @@ impl Manifest {
 }
 
 impl ManifestFile {
+    /// The file at a path, of files that are sorted as a manifest's are.
+    pub(crate) fn at<'a>(files: &'a [Self], path: &str) -> Option<&'a Self> {
+        let found = files.binary_search_by(|file| file.path.as_str().cmp(path));
+        files.get(found.ok()?)
+    }
+
     /// Size and both checksums.
     pub fn checksums(&self) -> Checksums {
         Checksums {

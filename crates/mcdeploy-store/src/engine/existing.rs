@@ -63,8 +63,7 @@ fn place<'a>(files: &'a [ManifestFile], path: &str, size_bytes: u64) -> Place<'a
     if size_bytes == 0 && (path.is_empty() || path.ends_with('/')) {
         return Place::Marker;
     }
-    let found = files.binary_search_by(|file| file.path.as_str().cmp(path));
-    match found.ok().and_then(|n| files.get(n)) {
+    match ManifestFile::at(files, path) {
         Some(file) => Place::File(file),
         None if ObjectKey::new(path).is_ok_and(|path| is_reserved(&path)) => Place::Note,
         None if size_bytes == 0 && is_directory(files, path) => Place::Marker,

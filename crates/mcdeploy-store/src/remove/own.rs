@@ -127,7 +127,7 @@ impl Own {
             .await?;
         let (own, others): (Vec<_>, Vec<_>) = looked.into_iter().partition(|(ours, _)| *ours);
         let others = others.into_iter().map(|(_, object)| object);
-        let others = others.filter(|object| !is_marker(object));
+        let others = others.filter(|object| !object.is_marker());
         let mut foreign: Vec<_> = others.map(|object| ForeignObject::of(&object)).collect();
         foreign.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(ToldApart {
@@ -144,7 +144,7 @@ impl Own {
         cancel: &CancellationToken,
     ) -> Result<bool, StoreError> {
         for (manifest, receipt) in self.manifests.values() {
-            let Some(file) = file(manifest, path) else {
+            let Some(file) = ManifestFile::at(&manifest.files, path) else {
                 continue;
             };
             if receipt.proves(file, listed) || has_its_bytes(store, file, listed, cancel).await? {
@@ -153,17 +153,6 @@ impl Own {
         }
         Ok(false)
     }
-}
-
-fn file<'a>(manifest: &'a Manifest, path: &str) -> Option<&'a ManifestFile> {
-    let files = &manifest.files;
-    let found = files.binary_search_by(|file| file.path.as_str().cmp(path));
-    files.get(found.ok()?)
-}
-
-/// Consoles and file systems write these for directories.
-fn is_marker(object: &ListedObject) -> bool {
-    object.size_bytes == 0 && object.key.ends_with('/')
 }
 
 async fn has_its_bytes(
