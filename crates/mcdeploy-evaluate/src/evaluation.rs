@@ -145,6 +145,11 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Which metric it is, for people: `recall of "spam"`, `f1 (Macro)`.
+    pub fn title(&self) -> String {
+        sentence::metric_title(&self.name, self.class.as_deref(), self.average.as_deref())
+    }
+
     fn of(described: Described, labels: &[String]) -> Self {
         let MetricGate {
             name,

@@ -204,7 +204,7 @@ fn measured(part: &MeasuredSlice) -> String {
             Some(reason) => escape(reason),
             None => range(metric.low, metric.high),
         };
-        let mut cells = vec![escape(&name(metric)), optional(metric.value), interval];
+        let mut cells = vec![escape(&metric.title()), optional(metric.value), interval];
         if compared {
             cells.push(optional(metric.baseline));
             cells.push(optional(metric.decrease));
@@ -214,18 +214,6 @@ fn measured(part: &MeasuredSlice) -> String {
     };
     let rows: Vec<Vec<String>> = part.metrics.iter().map(row).collect();
     table("Values of metrics", &headers, &rows)
-}
-
-fn name(metric: &Measured) -> String {
-    let class = metric.class.as_ref().map(|class| format!(" of {class:?}"));
-    let average = metric
-        .average
-        .as_ref()
-        .map(|average| format!(" ({average})"));
-    [Some(metric.name.clone()), class, average]
-        .into_iter()
-        .flatten()
-        .collect()
 }
 
 fn matrices(evaluation: &Evaluation) -> String {

@@ -179,15 +179,20 @@ fn describe_metric(check: &Check) -> String {
     }
 }
 
+/// Which metric is meant: its name, the class that it is of, and how classes became one value.
+pub(crate) fn metric_title(name: &str, class: Option<&str>, average: Option<&str>) -> String {
+    let class = class.map(|class| format!(" of {class:?}"));
+    let average = average.map(|average| format!(" ({average})"));
+    let parts = [Some(name.to_owned()), class, average];
+    parts.into_iter().flatten().collect()
+}
+
 /// What a check asks for, in one line for people: `recall of "spam" ≥ 0.9`.
 pub fn describe_check(check: &Check) -> String {
-    let mut text = check.metric.name.to_string();
-    if let Some(class) = &check.metric.class {
-        text = format!("{text} of {class:?}");
-    }
-    if let Some(average) = check.metric.average {
-        text = format!("{text} ({average:?})");
-    }
+    let metric = &check.metric;
+    let average = metric.average.map(|average| format!("{average:?}"));
+    let name = metric.name.to_string();
+    let mut text = metric_title(&name, metric.class.as_deref(), average.as_deref());
     for (column, value) in &check.slice {
         text = format!("{text}, {column}={value}");
     }

@@ -19,9 +19,12 @@ use crate::{
 };
 
 const REDRAWS_PER_SECOND: u8 = 5;
-/// Longest time between two lines of text, and shortest between two of JSON.
-const LINE: Duration = Duration::from_secs(30);
+/// Longest time between two lines of text.
+pub(crate) const LINE: Duration = Duration::from_secs(30);
+/// Shortest time between two lines of JSON.
 const JSON_LINE: Duration = Duration::from_secs(1);
+
+const BAR: &str = "{bar:24} {bytes}/{total_bytes} {bytes_per_sec} {eta} {msg}";
 
 /// A display on stderr.
 pub(crate) struct Display<'a> {
@@ -44,13 +47,9 @@ struct Shown {
 impl<'a> Display<'a> {
     /// Draws nothing yet. JSON lines where the report is JSON too.
     pub(crate) fn new(printer: &'a Printer, report: ReportFormat) -> Self {
-        let draw = || {
-            let target = ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND);
-            MultiProgress::with_draw_target(target)
-        };
         Self {
             printer,
-            bars: printer.is_live().then(draw),
+            bars: bars(printer),
             is_json: report == ReportFormat::Json,
             prices: BTreeMap::new(),
             stores: Mutex::new(BTreeMap::new()),
@@ -69,7 +68,7 @@ impl<'a> Display<'a> {
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
         let shown = stores.entry(progress.store.clone());
         let shown = shown.or_insert_with(|| Shown {
-            bar: self.bars.as_ref().map(|bars| bars.add(bar())),
+            bar: self.bars.as_ref().map(|bars| bars.add(bar(BAR))),
             step: progress.step,
             speed: Speedometer::default(),
             quarters: 0,
@@ -116,8 +115,17 @@ impl<'a> Display<'a> {
     }
 }
 
-fn bar() -> ProgressBar {
-    let template = "{bar:24} {bytes}/{total_bytes} {bytes_per_sec} {eta} {msg}";
+/// Where bars are drawn; none where nobody would see them.
+pub(crate) fn bars(printer: &Printer) -> Option<MultiProgress> {
+    let draw = || {
+        let target = ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND);
+        MultiProgress::with_draw_target(target)
+    };
+    printer.is_live().then(draw)
+}
+
+/// A bar that looks as the template says.
+pub(crate) fn bar(template: &str) -> ProgressBar {
     let bar = ProgressBar::no_length();
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);

@@ -3,11 +3,10 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use futures::future::try_join_all;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar};
 use mcdeploy_eval::Answers;
 use mcdeploy_evaluate::{
     AskProgress, EndpointReport, Judged, Rows, Sources, ask, questions, rows_to_ask,
@@ -17,13 +16,12 @@ use tokio::time::Instant;
 use super::Question;
 use crate::{
     args::EvaluateArgs,
+    commands::progress::{LINE, bar, bars},
     exit::{ExitStatus, Failure},
     printer::Printer,
 };
 
-const REDRAWS_PER_SECOND: u8 = 5;
-/// Longest time between two lines of text.
-const LINE: Duration = Duration::from_secs(30);
+const BAR: &str = "{bar:24} {msg}";
 
 /// Answers of every endpoint to the rows that all of them answered, and these rows.
 pub(super) async fn judged(
@@ -111,13 +109,9 @@ struct Shown {
 
 impl<'a> Display<'a> {
     fn new(printer: &'a Printer) -> Self {
-        let draw = || {
-            let target = ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND);
-            MultiProgress::with_draw_target(target)
-        };
         Self {
             printer,
-            bars: printer.is_live().then(draw),
+            bars: bars(printer),
             shown: Mutex::default(),
         }
     }
@@ -128,7 +122,7 @@ impl<'a> Display<'a> {
         let shown = all
             .entry(progress.endpoint.clone())
             .or_insert_with(|| Shown {
-                bar: self.bars.as_ref().map(|bars| bars.add(bar())),
+                bar: self.bars.as_ref().map(|bars| bars.add(bar(BAR))),
                 quarters: 0,
                 last: now,
             });
@@ -151,14 +145,6 @@ impl<'a> Display<'a> {
             let _gone = bars.clear();
         }
     }
-}
-
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    if let Ok(style) = ProgressStyle::with_template("{bar:24} {msg}") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// `aws: 120 of 540 rows, 20.1 rows/s, 21 s left`
@@ -189,6 +175,8 @@ fn line(progress: &AskProgress) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -1,9 +1,7 @@
 //! An evaluation for people: the verdict in a sentence, what was asked, and what is there.
 
 use mcdeploy_eval::{Check, Requirement};
-use mcdeploy_evaluate::{
-    Evaluation, Measured, MeasuredSlice, describe_check, describe_reason, number,
-};
+use mcdeploy_evaluate::{Evaluation, MeasuredSlice, describe_check, describe_reason, number};
 
 use crate::table::Table;
 
@@ -128,7 +126,7 @@ fn measured(part: &MeasuredSlice) -> Table {
             None => range(metric.low, metric.high),
         };
         let mut cells = vec![
-            name(metric),
+            metric.title(),
             metric.value.map(number).unwrap_or_default(),
             interval,
         ];
@@ -140,16 +138,4 @@ fn measured(part: &MeasuredSlice) -> Table {
         table.row(cells);
     }
     table
-}
-
-fn name(metric: &Measured) -> String {
-    let class = metric.class.as_ref().map(|class| format!(" of {class:?}"));
-    let average = metric
-        .average
-        .as_ref()
-        .map(|average| format!(" ({average})"));
-    [Some(metric.name.clone()), class, average]
-        .into_iter()
-        .flatten()
-        .collect()
 }
