@@ -127,7 +127,7 @@ pub struct SourceSettings {
     pub mlflow_password: Option<String>,
     /// Credentials of an OCI registry.
     pub registry_credentials: Credentials,
-    /// Whether to speak HTTP to an OCI registry.
+    /// Whether to speak HTTP to an OCI registry; to one on this machine it is spoken anyway.
     pub registry_plain_http: bool,
 }
 

@@ -64,7 +64,10 @@ fn of_file(rest: &str, query: &str, address: &str) -> Result<ObjectUrl, String> 
             path: path.to_owned(),
             shown: address.to_owned(),
         }),
-        Some(_) | None => Err(format!("{address:?} is no file:///PATH")),
+        Some(_) => Err(format!(
+            "{address:?} takes no options (a question mark within the path is written %3F)"
+        )),
+        None => Err(format!("{address:?} is no file:///PATH")),
     }
 }
 
@@ -124,6 +127,8 @@ mod tests {
         let error = "s3://b/what?.onnx".parse::<ObjectUrl>().unwrap_err();
         assert!(error.contains("%3F"), "{error}");
         assert!(error.contains("region="), "{error}");
+        let error = "file:///what?.onnx".parse::<ObjectUrl>().unwrap_err();
+        assert!(error.contains("%3F"), "{error}");
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub(super) async fn open(
     let address = RepositoryAddress {
         registry: image.registry.clone(),
         name: image.name.clone(),
-        plain_http: settings.registry_plain_http,
+        plain_http: settings.registry_plain_http || is_on_this_machine(&image.registry),
     };
     let repository = Repository::new(address, settings.registry_credentials.clone());
     let digest = if let Some(digest) = image.digest {
@@ -101,6 +101,18 @@ pub(super) async fn open(
         digest,
         files,
     })
+}
+
+/// Registries on loopback have no certificate, as a rule; docker, containerd and crane speak
+/// HTTP to them, too.
+fn is_on_this_machine(registry: &str) -> bool {
+    let host = match registry.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => registry,
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let address = host.parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn files(manifest: &[u8]) -> Result<Vec<SourceFile>, String> {
@@ -281,6 +293,27 @@ mod tests {
         }
         let older = layer("x", &[("org.cnai.model.filepath", "m"), (TITLE, "n")]);
         assert_eq!(older.unwrap().path, "m");
+    }
+
+    #[test]
+    fn registries_on_this_machine_speak_plain_http() {
+        for here in [
+            "localhost:5000",
+            "localhost",
+            "127.0.0.1:80",
+            "127.1.2.3",
+            "[::1]:5000",
+        ] {
+            assert!(is_on_this_machine(here), "{here}");
+        }
+        for elsewhere in [
+            "ghcr.io",
+            "10.0.0.1:5000",
+            "localhost.example.com",
+            "[2001:db8::1]:5000",
+        ] {
+            assert!(!is_on_this_machine(elsewhere), "{elsewhere}");
+        }
     }
 
     #[test]

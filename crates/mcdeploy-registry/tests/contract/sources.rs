@@ -267,10 +267,7 @@ async fn an_oci_artifact_gives_the_files_that_its_layers_name() {
     let put = put.header("content-type", kind).body(manifest.to_string());
     assert_eq!(put.send().await.unwrap().status(), 201);
 
-    let settings = SourceSettings {
-        registry_plain_http: true,
-        ..SourceSettings::default()
-    };
+    let settings = SourceSettings::default();
     let address = format!("oci://{}/models/digits:v1", registry.authority());
     let source = open(&address, &settings).await.unwrap();
     assert!(source.pinned().contains("@sha256:"), "{}", source.pinned());
