@@ -94,3 +94,24 @@ annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
+
+{{/* The part of a NetworkPolicy that lets metrics be read. Kubelets of the node need none. */}}
+{{- define "mcdeploy.metricsIngress" -}}
+ingress:
+  {{- with .Values.networkPolicy.metricsFrom }}
+  - from:
+      {{- toYaml . | nindent 6 }}
+    ports:
+      - protocol: TCP
+        port: admin
+  {{- end }}
+{{- end }}
+
+{{/* Names are looked up on the node, too (169.254.20.10). */}}
+{{- define "mcdeploy.dnsEgress" -}}
+- ports:
+    - protocol: UDP
+      port: 53
+    - protocol: TCP
+      port: 53
+{{- end }}

@@ -1,42 +1,57 @@
 //! `/healthz` and `/metrics`, on a port of their own.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use pingora::{
     http::ResponseHeader,
     protocols::{http::ServerSession, l4::stream::Stream},
 };
-use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 
-use crate::{metrics::ModelLabels, state::State};
+use crate::{
+    metrics::ModelLabels,
+    slots::{Slot, Slots},
+    state::State,
+};
 
-/// Connections at a time.
-const CONNECTIONS: usize = 16;
+/// For one question and its answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Answers on `listener` until dropped.
 pub(crate) async fn serve(state: Arc<State>, listener: TcpListener) -> Infallible {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let slots = Slots::new(state.config.limits.admin_connections);
     loop {
-        let slot = slots.clone().acquire_owned().await;
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        let Ok((stream, peer)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
+        let slot = slots.enter(peer.ip().to_canonical()).await;
         let state = state.clone();
         tokio::spawn(async move {
-            let _slot = slot;
-            let session = ServerSession::new_http1(Box::new(Stream::from(stream)));
             // A client that is slow gets nothing.
-            let _ = timeout(state.config.timings.per_try, answer(&state, session)).await;
+            let _ = timeout(PATIENCE, connection(&state, stream, &slot)).await;
         });
     }
 }
 
-async fn answer(state: &State, mut session: ServerSession) -> pingora::Result<()> {
-    if !session.read_request().await? {
-        return Ok(());
+async fn connection(state: &State, stream: TcpStream, slot: &Slot) {
+    let mut session = ServerSession::new_http1(Box::new(Stream::from(stream)));
+    let wait = slot.wait();
+    let read = tokio::select! {
+        read = session.read_request() => matches!(read, Ok(true)),
+        () = wait.has_to_close() => false,
+    };
+    drop(wait);
+    if read {
+        let _ = answer(state, session).await;
     }
+}
+
+async fn answer(state: &State, mut session: ServerSession) -> pingora::Result<()> {
     session.set_keepalive(None);
     let (status, kind, body) = match session.req_header().uri.path() {
         "/healthz" => {
@@ -85,5 +100,8 @@ fn count_ejected(state: &State) {
         };
         let gauge = state.metrics.ejected.get_or_create(&labels);
         gauge.set(i64::try_from(out).unwrap_or(i64::MAX));
+        drop(gauge);
+        let gauge = state.metrics.panic.get_or_create(&labels);
+        gauge.set(i64::from(route.panics()));
     }
 }

@@ -22,15 +22,19 @@ pub struct Config {
 pub struct Timings {
     /// For a TCP connection to an upstream.
     pub connect: Duration,
-    /// For the head of an answer, per try, while another try is possible.
-    pub per_try: Duration,
-    /// For the head of an answer over all tries; the last try has what is left of it.
+    /// For the head of an answer over all tries. A single try may last as long: slow is not
+    /// dead, and a request that is worked on is not begun a second time elsewhere.
     pub request: Duration,
+    /// For the whole head of a request to arrive, from its first byte on.
+    pub head: Duration,
     /// For the whole body of a request to arrive.
     pub body: Duration,
     /// Between two parts of an answer's body, and for writing a part to the client.
     pub idle: Duration,
-    /// Connections to clients without a request are closed after this.
+    /// Connections to clients without a request are closed after this. Longer than any
+    /// balancer in front keeps them (600 s is the most, Google's,
+    /// <https://docs.cloud.google.com/load-balancing/docs/https#timeouts_and_retries>,
+    /// 2026-11-30), so that the balancer closes first, and never sends into a closed one.
     pub client_keepalive: Duration,
     /// Connections to upstreams without a request are closed after this. Shorter than
     /// `client_keepalive`, so that a gateway drops its idle connections to another
@@ -47,11 +51,11 @@ impl Default for Timings {
     fn default() -> Self {
         Self {
             connect: Duration::from_millis(300),
-            per_try: Duration::from_secs(1),
             request: Duration::from_secs(30),
+            head: Duration::from_secs(10),
             body: Duration::from_secs(30),
             idle: Duration::from_secs(30),
-            client_keepalive: Duration::from_mins(1),
+            client_keepalive: Duration::from_secs(620),
             upstream_keepalive: Duration::from_secs(30),
             drain_delay: Duration::from_secs(5),
             drain: Duration::from_secs(15),
@@ -66,7 +70,8 @@ pub struct HealthConfig {
     pub enabled: bool,
     /// Time from one check of an upstream to the next.
     pub interval: Duration,
-    /// Time-out of one check.
+    /// Time-out of one check, where its upstream is near: the limit follows what checks of an
+    /// upstream usually take.
     pub timeout: Duration,
     /// So many failures in a row, of checks or of requests that found nobody, eject.
     pub fall: u32,
@@ -100,15 +105,17 @@ impl Default for HealthConfig {
 pub struct RetryConfig {
     /// Off: each request is tried once. For the control run of tests.
     pub enabled: bool,
-    /// Tries in this region, the first included.
+    /// Tries in this region that an upstream saw, the first included.
     pub local_tries: u32,
-    /// Tries in other regions.
+    /// Tries in other regions that an upstream saw.
     pub remote_tries: u32,
-    /// Retries that each request pays for, in percent of one.
+    /// Retries that each request to a model pays for, in percent of one.
     pub budget_percent: u32,
-    /// Retries a second that are always allowed, so that the first seconds of an outage
-    /// are not starved where traffic is thin.
+    /// Retries a second that a model always has.
     pub budget_min_per_second: u32,
+    /// Retries that a model may have at once where its traffic is thin, so that the first
+    /// seconds of an outage are not starved.
+    pub budget_burst: u32,
 }
 
 impl Default for RetryConfig {
@@ -118,7 +125,8 @@ impl Default for RetryConfig {
             local_tries: 2,
             remote_tries: 2,
             budget_percent: 20,
-            budget_min_per_second: 10,
+            budget_min_per_second: 1,
+            budget_burst: 100,
         }
     }
 }
@@ -129,10 +137,16 @@ pub struct Limits {
     /// Bytes of one request's body, which is kept so that it can be sent again. A larger
     /// one is answered with 413.
     pub body_bytes: usize,
-    /// Bytes of all kept bodies together; beyond, requests are answered with 503.
+    /// Bytes of all kept bodies together; beyond, requests are answered with 503, or with 429
+    /// where their client has more than its share.
     pub buffered_bytes: usize,
-    /// Connections from clients; beyond, new ones wait in the kernel's queue.
+    /// Bytes of the head of one request. A larger one is answered with 431.
+    pub head_bytes: usize,
+    /// Connections from clients; beyond, one that waits for a request is closed for each that
+    /// comes, and where none waits, new ones wait in the kernel's queue.
     pub connections: usize,
+    /// The same for `/healthz`, `/livez` and `/metrics`.
+    pub admin_connections: usize,
     /// Idle connections to upstreams that are kept.
     pub pooled_connections: usize,
 }
@@ -142,7 +156,9 @@ impl Default for Limits {
         Self {
             body_bytes: 8 << 20,
             buffered_bytes: 256 << 20,
+            head_bytes: 64 << 10,
             connections: 4096,
+            admin_connections: 32,
             pooled_connections: 512,
         }
     }

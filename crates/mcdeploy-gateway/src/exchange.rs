@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use pingora::{
-    ErrorType, RetryType,
+    ErrorType,
     connectors::TransportConnector,
     http::{RequestHeader, ResponseHeader},
     protocols::http::v1::client::HttpSession,
@@ -58,8 +58,12 @@ pub(crate) enum TryError {
     #[error("no connection within {} ms", .0.as_millis())]
     ConnectTimeout(Duration),
     /// The connection broke, after something was sent.
-    #[error("connection broke: {0}")]
-    Broken(String),
+    #[error("connection broke: {why}")]
+    Broken {
+        why: String,
+        /// It was idle before. It may have been closed just then, and the request unseen.
+        reused: bool,
+    },
     /// The answer is not HTTP.
     #[error("malformed answer: {0}")]
     Malformed(String),
@@ -70,7 +74,15 @@ impl TryError {
     pub(crate) fn is_unsent(&self) -> bool {
         match self {
             Self::Connect(_) | Self::ConnectTimeout(_) => true,
-            Self::Broken(_) | Self::Malformed(_) => false,
+            Self::Broken { .. } | Self::Malformed(_) => false,
+        }
+    }
+
+    /// Whether nothing listens there.
+    pub(crate) fn is_refused(&self) -> bool {
+        match self {
+            Self::Connect(_) => true,
+            Self::ConnectTimeout(_) | Self::Broken { .. } | Self::Malformed(_) => false,
         }
     }
 
@@ -79,7 +91,7 @@ impl TryError {
         match self {
             Self::Connect(_) => "connect",
             Self::ConnectTimeout(_) => "connect_timeout",
-            Self::Broken(_) => "broken",
+            Self::Broken { .. } => "broken",
             Self::Malformed(_) => "malformed",
         }
     }
@@ -106,12 +118,6 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// A failure, and whether an idle connection that went stale explains it.
-struct Failure {
-    error: TryError,
-    stale: bool,
-}
-
 impl Pool {
     /// An empty pool.
     pub(crate) fn new(idle_connections: usize, timings: Timings) -> Self {
@@ -126,8 +132,7 @@ impl Pool {
     /// closes the connection.
     ///
     /// With `fresh`, no idle connection is used: one may turn out to be closed when
-    /// nobody can tell any more whether the request was seen. Without it, a connection
-    /// that went stale is replaced once, without notice.
+    /// nobody can tell any more whether the request was seen.
     ///
     /// # Errors
     /// There is no answer; `TryError::is_unsent` says whether the request was seen.
@@ -138,10 +143,8 @@ impl Pool {
         fresh: bool,
     ) -> Result<Answer, TryError> {
         if !fresh && let Some(stream) = self.connector.reused_stream(peer.as_ref()).await {
-            match self.talk(HttpSession::new(stream), peer, request).await {
-                Err(failure) if failure.stale => {}
-                other => return other.map_err(|failure| failure.error),
-            }
+            let session = HttpSession::new(stream);
+            return self.talk(session, peer, request, true).await;
         }
         let connect = self.connector.new_stream(peer.as_ref());
         let stream = timeout(self.timings.connect, connect)
@@ -151,9 +154,8 @@ impl Pool {
                 ErrorType::ConnectTimedout => TryError::ConnectTimeout(self.timings.connect),
                 _ => TryError::Connect(brief(&e)),
             })?;
-        self.talk(HttpSession::new(stream), peer, request)
-            .await
-            .map_err(|failure| failure.error)
+        let session = HttpSession::new(stream);
+        self.talk(session, peer, request, false).await
     }
 
     async fn talk(
@@ -161,28 +163,23 @@ impl Pool {
         mut session: HttpSession,
         peer: &Arc<HttpPeer>,
         request: &Outgoing,
-    ) -> Result<Answer, Failure> {
-        let head = wire_head(peer, request).map_err(|e| Failure {
-            error: TryError::Malformed(brief(&e)),
-            stale: false,
-        })?;
+        reused: bool,
+    ) -> Result<Answer, TryError> {
+        let head = wire_head(peer, request).map_err(|e| TryError::Malformed(brief(&e)))?;
         if let Err(error) = write(&mut session, head, request.body.as_ref()).await {
             // It may have answered and closed without reading to the end (413).
             let early = timeout(Duration::from_millis(50), read_head(&mut session)).await;
             if !matches!(early, Ok(Ok(()))) {
-                return Err(Failure {
-                    error: TryError::Broken(brief(&error)),
-                    stale: true,
-                });
+                let why = brief(&error);
+                return Err(TryError::Broken { why, reused });
             }
         } else {
-            read_head(&mut session).await.map_err(|e| failure(&e))?;
+            read_head(&mut session)
+                .await
+                .map_err(|e| failure(&e, reused))?;
         }
         let Some(head) = session.resp_header().cloned() else {
-            return Err(Failure {
-                error: TryError::Malformed("no head".to_owned()),
-                stale: false,
-            });
+            return Err(TryError::Malformed("no head".to_owned()));
         };
         let mut rest = Rest {
             session,
@@ -190,10 +187,7 @@ impl Pool {
         };
         let mut first = Vec::new();
         if is_short(&head, &request.method) {
-            while let Some(part) = rest.read().await.map_err(|error| Failure {
-                error,
-                stale: false,
-            })? {
+            while let Some(part) = rest.read().await? {
                 first.extend_from_slice(&part);
             }
             self.give_back(rest).await;
@@ -231,7 +225,7 @@ impl Rest {
         self.session
             .read_body_bytes()
             .await
-            .map_err(|e| TryError::Broken(brief(&e)))
+            .map_err(|e| failure(&e, false))
     }
 }
 
@@ -259,17 +253,11 @@ async fn read_head(session: &mut HttpSession) -> pingora::Result<()> {
     }
 }
 
-fn failure(error: &pingora::Error) -> Failure {
-    let text = brief(error);
+fn failure(error: &pingora::Error, reused: bool) -> TryError {
+    let why = brief(error);
     match error.etype() {
-        ErrorType::InvalidHTTPHeader => Failure {
-            error: TryError::Malformed(text),
-            stale: false,
-        },
-        _ => Failure {
-            error: TryError::Broken(text),
-            stale: matches!(error.retry, RetryType::ReusedOnly),
-        },
+        ErrorType::InvalidHTTPHeader => TryError::Malformed(why),
+        _ => TryError::Broken { why, reused },
     }
 }
 

@@ -165,7 +165,7 @@ impl Gateway {
         }
         let follower = Follower {
             state: state.clone(),
-            router: Router::new(&state.config.cluster),
+            router: Router::new(&state.config.cluster, state.config.retries),
             checks: Checks::default(),
             good,
             reports: reports.clone(),

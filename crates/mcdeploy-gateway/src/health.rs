@@ -67,6 +67,11 @@ impl Health {
         self.held_until.is_some()
     }
 
+    /// Whether the last checks failed, as many as eject.
+    pub fn is_silent(&self, config: &HealthConfig) -> bool {
+        self.missed >= config.fall
+    }
+
     /// Takes the result of a check.
     pub fn on_check(&mut self, good: bool, now: Instant, config: &HealthConfig) -> Option<Change> {
         if !good {

@@ -5,7 +5,8 @@
 //! - `router`: epochs and hashes; from what the API server says to a table
 //! - `table`: which upstream gets a request (pure)
 //! - `upstream`, `health`, `check`: who may get requests now
-//! - `serve`, `path`, `proxy`, `exchange`, `budget`, `reply`: one request, from head to answer
+//! - `serve`, `slots`, `room`: clients, and what they may take
+//! - `path`, `proxy`, `exchange`, `budget`, `reply`: one request, from head to answer
 //! - `status`, `metrics`, `admin`: what a gateway tells
 //!
 //! It decides nothing about weights, and serves without the control plane: nothing here
@@ -26,8 +27,10 @@ pub mod path;
 mod proxy;
 pub mod reply;
 pub mod rng;
+mod room;
 pub mod router;
 mod serve;
+mod slots;
 mod state;
 mod status;
 pub mod table;

@@ -67,6 +67,8 @@ pub(crate) struct Metrics {
     pub(crate) ejections: Family<EjectionLabels, Counter>,
     /// Upstreams that are out now, by model.
     pub(crate) ejected: Family<ModelLabels, Gauge>,
+    /// 1 while so few pods of a model are healthy that ejected ones are asked, too.
+    pub(crate) panic: Family<ModelLabels, Gauge>,
     /// Term of the epoch that is routed by.
     pub(crate) epoch_term: Family<ModelLabels, Gauge>,
     /// Sequence number of the epoch that is routed by.
@@ -99,6 +101,7 @@ impl Metrics {
             budget_empty: Family::default(),
             ejections: Family::default(),
             ejected: Family::default(),
+            panic: Family::default(),
             epoch_term: Family::default(),
             epoch_seq: Family::default(),
             refused: Family::default(),
@@ -126,6 +129,8 @@ impl Metrics {
         let m = &self.ejections;
         r.register("ejections", "Upstreams taken out", m.clone());
         r.register("ejected", "Upstreams that are out", self.ejected.clone());
+        let m = &self.panic;
+        r.register("panic", "1: ejected upstreams are asked, too", m.clone());
         let m = &self.epoch_term;
         r.register("epoch_term", "Term of the applied epoch", m.clone());
         let m = &self.epoch_seq;
@@ -150,6 +155,7 @@ impl Metrics {
             model: model.to_owned(),
         };
         self.ejected.remove(&labels);
+        self.panic.remove(&labels);
         self.epoch_term.remove(&labels);
         self.epoch_seq.remove(&labels);
     }

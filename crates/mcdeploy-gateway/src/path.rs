@@ -30,19 +30,27 @@ pub fn parse(path: &str) -> Option<Target<'_>> {
         _ => {}
     }
     let (model, rest) = segment(path.strip_prefix("/v2/models/")?)?;
-    let Some(after) = rest.strip_prefix("/versions/") else {
-        return Some(Target::Model {
-            model,
-            version: None,
-            rest,
-        });
+    let (version, rest) = match rest.strip_prefix("/versions/") {
+        Some(after) => {
+            let (version, rest) = segment(after)?;
+            (Some(version), rest)
+        }
+        None => (None, rest),
     };
-    let (version, rest) = segment(after)?;
-    Some(Target::Model {
+    stays_within(rest).then_some(Target::Model {
         model,
-        version: Some(version),
+        version,
         rest,
     })
+}
+
+/// Whether `rest` means the same to every server: no `..`, no escapes, no empty segment but
+/// the last. A server of several models could take another for `digits/..%2fother/infer`.
+fn stays_within(rest: &str) -> bool {
+    let bare = rest.split('?').next().unwrap_or(rest);
+    let bare = bare.strip_suffix('/').unwrap_or(bare);
+    let mut segments = bare.split('/').skip(1);
+    segments.all(is_plain)
 }
 
 /// The path of the same request at a server that knows `version`.
@@ -58,9 +66,12 @@ pub fn render(model: &str, version: Option<&str>, rest: &str) -> String {
 fn segment(path: &str) -> Option<(&str, &str)> {
     let end = path.find(['/', '?']).unwrap_or(path.len());
     let (name, rest) = path.split_at(end);
+    is_plain(name).then_some((name, rest))
+}
+
+fn is_plain(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    let valid = name.bytes().all(plain) && name.bytes().any(|b| b != b'.');
-    valid.then_some((name, rest))
+    name.bytes().all(plain) && name.bytes().any(|b| b != b'.')
 }
 
 #[cfg(test)]
@@ -85,6 +96,11 @@ mod tests {
             ("/v2/models/digits/infer", model(None, "/infer")),
             ("/v2/models/digits/infer?a=/b", model(None, "/infer?a=/b")),
             ("/v2/models/digits/versions/v3", model(Some("v3"), "")),
+            ("/v2/models/digits/", model(None, "/")),
+            (
+                "/v2/models/digits/trace/setting",
+                model(None, "/trace/setting"),
+            ),
             (
                 "/v2/models/digits/versions/0a1b2c3d4e/ready",
                 model(Some("0a1b2c3d4e"), "/ready"),
@@ -93,6 +109,12 @@ mod tests {
             ("/v2/models/..", None),
             ("/v2/models/di%67its/infer", None),
             ("/v2/models/digits/versions/", None),
+            ("/v2/models/digits/../other/infer", None),
+            ("/v2/models/digits/..%2fother/infer", None),
+            ("/v2/models/digits/%2e%2e/other/infer", None),
+            ("/v2/models/digits/..\\other", None),
+            ("/v2/models/digits//infer", None),
+            ("/v2/models/digits/versions/v3/../v4/infer", None),
             ("/v2/repository/index", None),
             ("/", None),
         ] {

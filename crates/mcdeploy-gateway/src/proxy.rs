@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use mcdeploy_api::names::{HEADER_CLUSTER, HEADER_HOP, HEADER_REVISION};
 use serde::Serialize;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
     exchange::{Answer, Outgoing, TryError},
@@ -48,8 +48,11 @@ struct Journey<'a> {
     tried: Tried,
     rng: Rng,
     deadline: Instant,
-    /// Why each try so far failed, for the answer.
+    /// No idle connection is used any more.
+    fresh: bool,
+    /// Why each try so far failed: for the answer, and with addresses for the log.
     failures: Vec<String>,
+    failed_at: Vec<String>,
 }
 
 /// How one try ended.
@@ -109,8 +112,12 @@ async fn route(state: &State, request: &Request) -> Response {
         let message = format!("model {model:?} is not deployed here: no routing snapshot names it");
         return own(StatusCode::NOT_FOUND, Reason::UnknownModel, &message);
     };
-    state.budget.on_request(start);
+    route.budget.on_request(start);
     let retries = state.config.retries;
+    let ask = Ask {
+        version,
+        crossed: request.headers.contains_key(HEADER_HOP),
+    };
     let mut journey = Journey {
         state,
         request,
@@ -118,14 +125,13 @@ async fn route(state: &State, request: &Request) -> Response {
         version,
         rest,
         route,
-        ask: Ask {
-            version,
-            crossed: request.headers.contains_key(HEADER_HOP),
-        },
-        tried: Tried::none(retries.local_tries, retries.remote_tries),
+        tried: Tried::none(&ask, retries.local_tries, retries.remote_tries),
+        ask,
         rng: state.rng(),
         deadline: start + state.config.timings.request,
+        fresh: false,
         failures: Vec::new(),
+        failed_at: Vec::new(),
     };
     let response = journey.travel().await;
     let labels = ModelLabels {
@@ -145,7 +151,7 @@ impl Journey<'_> {
             Err(nowhere) => return self.nowhere(nowhere),
         };
         loop {
-            self.tried.add(&pick);
+            self.tried.ask(&pick);
             match self.try_once(&pick).await {
                 Try::Done(answer) => return Response::Upstream(self.dress(&pick, answer)),
                 Try::Failed {
@@ -155,6 +161,11 @@ impl Journey<'_> {
                     next: None,
                     response,
                 } => {
+                    tracing::warn!(
+                        model = self.model,
+                        tries = self.failed_at.join("; "),
+                        "request given up"
+                    );
                     return match response {
                         Response::Upstream(answer) => Response::Upstream(self.dress(&pick, answer)),
                         own @ Response::Own(_) => own,
@@ -176,17 +187,18 @@ impl Journey<'_> {
         };
         let outgoing = self.outgoing(pick);
         let _in_flight = upstream.enter();
-        let fresh = !self.may_repeat();
+        let fresh = self.fresh || !self.may_repeat();
         let mut sending = std::pin::pin!(self.state.pool.send(&peer, &outgoing, fresh));
-        let per_try = Instant::now() + self.state.config.timings.per_try;
-        if let Ok(result) = timeout_at(per_try.min(self.deadline), &mut sending).await {
-            return self.result(pick, result);
+        tokio::select! {
+            biased;
+            result = &mut sending => return self.result(pick, result),
+            () = upstream.silence() => {}
+            () = sleep_until(self.deadline) => return self.too_late(pick),
         }
-        self.failed(pick, Outcome::Nobody, "timeout");
-        let limit = self.state.config.timings.per_try;
-        self.note(pick, &format!("no answer within {} ms", limit.as_millis()));
-        // Slow here is often slow next door: a pod's siblings share its node.
-        self.tried.local_left = 0;
+        // Slow is not dead, but checks say that this one is.
+        self.failed(pick, Outcome::Nobody, "silent");
+        self.tried.broke(pick);
+        self.note(pick, "fell silent");
         if let Some(next) = self.next(false) {
             return Try::Failed {
                 next: Some(next),
@@ -196,10 +208,19 @@ impl Journey<'_> {
         // Nowhere else to go: it may still answer.
         match timeout_at(self.deadline, sending).await {
             Ok(result) => self.result(pick, result),
-            Err(_) => Try::Failed {
-                next: None,
-                response: self.gave_up(StatusCode::GATEWAY_TIMEOUT),
-            },
+            Err(_) => self.too_late(pick),
+        }
+    }
+
+    /// The time of the request is over. That says nothing about the upstream's health.
+    fn too_late(&mut self, pick: &Pick) -> Try {
+        self.tried.took(pick);
+        self.count_failed(pick, "timeout");
+        let limit = self.state.config.timings.request;
+        self.note(pick, &format!("no answer within {} ms", limit.as_millis()));
+        Try::Failed {
+            next: None,
+            response: self.gave_up(StatusCode::GATEWAY_TIMEOUT),
         }
     }
 
@@ -228,6 +249,11 @@ impl Journey<'_> {
             (false, _) => Outcome::BadStatus,
         };
         self.failed(pick, outcome, if unsent { "unsent" } else { "status" });
+        if reason == Some(Reason::UpstreamFailed.as_str()) {
+            self.tried.broke(pick);
+        } else if !unsent {
+            self.tried.took(pick);
+        }
         let word = reason.unwrap_or("from the model server");
         self.note(pick, &format!("answered {} ({word})", status.as_u16()));
         Try::Failed {
@@ -238,17 +264,32 @@ impl Journey<'_> {
 
     fn no_answer(&mut self, pick: &Pick, error: &TryError) -> Try {
         self.failed(pick, Outcome::Nobody, error.as_str());
+        if !error.is_unsent() {
+            self.tried.broke(pick);
+        }
         self.note(pick, &error.to_string());
         let status = match error {
             TryError::ConnectTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
-            TryError::Connect(_) | TryError::Broken(_) | TryError::Malformed(_) => {
+            TryError::Connect(_) | TryError::Broken { .. } | TryError::Malformed(_) => {
                 StatusCode::BAD_GATEWAY
             }
         };
+        let next = self.next(error.is_unsent());
         Try::Failed {
-            next: self.next(error.is_unsent()),
+            next: next.or_else(|| self.again(pick, error)),
             response: self.gave_up(status),
         }
+    }
+
+    /// The same upstream over a new connection: nobody else can, and an idle one may have been
+    /// closed just when it was used.
+    fn again(&mut self, pick: &Pick, error: &TryError) -> Option<Pick> {
+        let stale = matches!(error, TryError::Broken { reused: true, .. });
+        let first = !self.ask.crossed && self.tried.upstreams.len() == 1;
+        let may = stale && first && self.state.config.retries.enabled && self.may_repeat();
+        let granted = may && self.route.budget.take(Instant::now());
+        self.fresh |= granted;
+        granted.then(|| pick.clone())
     }
 
     /// Where to try next, if this request may be tried again.
@@ -262,7 +303,8 @@ impl Journey<'_> {
             model: self.model.to_owned(),
         };
         let metrics = &self.state.metrics;
-        if self.state.budget.take(Instant::now()) {
+        // What was not sent did no work anywhere, so the next one gets no more than its own.
+        if unsent || self.route.budget.take(Instant::now()) {
             metrics.retries.get_or_create(&labels).inc();
             Some(next)
         } else {
@@ -278,6 +320,10 @@ impl Journey<'_> {
     fn failed(&self, pick: &Pick, outcome: Outcome, failure: &'static str) {
         let upstream = pick.upstream();
         self.state.outcome(upstream, outcome);
+        self.count_failed(pick, failure);
+    }
+
+    fn count_failed(&self, pick: &Pick, failure: &'static str) {
         let labels = TryLabels {
             model: self.model.to_owned(),
             cluster: self.cluster_of(pick).to_owned(),
@@ -287,8 +333,9 @@ impl Journey<'_> {
     }
 
     fn note(&mut self, pick: &Pick, failure: &str) {
-        self.failures
-            .push(format!("{}: {failure}", pick.upstream().key()));
+        let key = pick.upstream().key();
+        self.failures.push(format!("{}: {failure}", key.place()));
+        self.failed_at.push(format!("{key}: {failure}"));
     }
 
     fn gave_up(&self, status: StatusCode) -> Response {
@@ -298,7 +345,13 @@ impl Journey<'_> {
             self.failures.len(),
             self.failures.join("; ")
         );
-        own(status, Reason::UpstreamFailed, &message)
+        // Another region's gateway may go on where nothing took the request.
+        let reason = if self.tried.taken {
+            Reason::UpstreamFailed
+        } else {
+            Reason::NoUpstream
+        };
+        own(status, reason, &message)
     }
 
     fn nowhere(&self, nowhere: Nowhere) -> Response {

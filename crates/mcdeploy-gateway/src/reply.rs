@@ -25,12 +25,18 @@ pub enum Reason {
     NoUpstream,
     /// Everybody who was asked failed.
     UpstreamFailed,
-    /// The request came too slowly, or not whole.
+    /// The request is not HTTP, or came not whole.
     BadRequest,
+    /// The request came too slowly.
+    RequestTimeout,
+    /// The head is over the limit.
+    HeadersTooLarge,
     /// The body is over the limit.
     BodyTooLarge,
     /// Kept bodies are over the limit.
     Overloaded,
+    /// The client sends more at a time than its share.
+    TooManyRequests,
     /// The gateway ends, or has no routes yet.
     NotReady,
 }
@@ -47,8 +53,11 @@ impl Reason {
             Self::NoUpstream => "NoUpstream",
             Self::UpstreamFailed => "UpstreamFailed",
             Self::BadRequest => "BadRequest",
+            Self::RequestTimeout => "RequestTimeout",
+            Self::HeadersTooLarge => "HeadersTooLarge",
             Self::BodyTooLarge => "BodyTooLarge",
             Self::Overloaded => "Overloaded",
+            Self::TooManyRequests => "TooManyRequests",
             Self::NotReady => "NotReady",
         }
     }
@@ -61,6 +70,7 @@ impl Reason {
             Self::NoWeight,
             Self::NoUpstream,
             Self::Overloaded,
+            Self::TooManyRequests,
             Self::NotReady,
         ]
         .iter()

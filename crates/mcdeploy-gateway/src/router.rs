@@ -6,18 +6,23 @@ use std::{
 };
 
 use mcdeploy_api::{Epoch, RoutingSnapshotSpec};
+use tokio::time::Instant;
 
 use crate::{
+    budget::Budget,
+    config::RetryConfig,
     input::{Input, ObjectKey},
     table::{LocalRevision, Region, Route, Table},
     upstream::{Upstream, UpstreamKey},
 };
 
-/// Keeps the newest accepted snapshot of each service, and the upstreams with their
-/// health across tables.
+/// Keeps the newest accepted snapshot of each service, and across tables the upstreams with
+/// their health, and what models have left of their retries.
 #[derive(Debug)]
 pub struct Router {
     cluster: String,
+    retries: RetryConfig,
+    budgets: BTreeMap<String, Arc<Budget>>,
     accepted: BTreeMap<ObjectKey, RoutingSnapshotSpec>,
     upstreams: BTreeMap<UpstreamKey, Arc<Upstream>>,
 }
@@ -48,9 +53,11 @@ pub struct Report {
 
 impl Router {
     /// A router for a gateway in `cluster`, without routes.
-    pub fn new(cluster: impl Into<String>) -> Self {
+    pub fn new(cluster: impl Into<String>, retries: RetryConfig) -> Self {
         Self {
             cluster: cluster.into(),
+            retries,
+            budgets: BTreeMap::new(),
             accepted: BTreeMap::new(),
             upstreams: BTreeMap::new(),
         }
@@ -125,10 +132,15 @@ impl Router {
                     .or_insert_with_key(|key| Upstream::new(key.clone()))
                     .clone()
             };
-            let route = route(&key.namespace, spec, input, &mut upstream);
+            let budget = self.budgets.entry(spec.model.clone());
+            let full = || Arc::new(Budget::new(&self.retries, Instant::now()));
+            let budget = budget.or_insert_with(full).clone();
+            let route = route(&key.namespace, spec, input, budget, &mut upstream);
             table.models.insert(spec.model.clone(), Arc::new(route));
         }
         self.upstreams.retain(|key, _| used.contains(key));
+        self.budgets
+            .retain(|model, _| table.models.contains_key(model));
         table
     }
 }
@@ -137,6 +149,7 @@ fn route(
     namespace: &str,
     spec: &RoutingSnapshotSpec,
     input: &Input,
+    budget: Arc<Budget>,
     upstream: &mut impl FnMut(UpstreamKey) -> Arc<Upstream>,
 ) -> Route {
     let mut revisions = Vec::new();
@@ -175,6 +188,7 @@ fn route(
     }
     Route {
         repeatable: spec.repeatable,
+        budget,
         local_weight: spec.local_weight.map(weight),
         revisions,
         regions,

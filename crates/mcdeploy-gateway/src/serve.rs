@@ -1,30 +1,48 @@
 //! Connections from clients: accept, read requests, write answers, drain.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode, Version, header};
 use pingora::{
-    apps::{HttpPersistentSettings, ReusedHttpStream},
-    http::ResponseHeader,
-    protocols::{http::ServerSession, l4::stream::Stream},
+    apps::HttpPersistentSettings,
+    http::{RequestHeader, ResponseHeader},
+    protocols::{http::ServerSession, l4},
 };
 use tokio::{
+    io::{AsyncRead, AsyncReadExt},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, SemaphorePermit},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     exchange::Answer,
+    path::{self, Target},
     proxy::{Request, Response, count, respond},
     reply::{HEADER_GATEWAY_REASON, Reason, Reply},
+    room::{Full, Held},
+    slots::{Slot, Slots, Wait},
     state::State,
 };
 
 /// Between attempts to accept while the process has too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The first part of a head; most heads are shorter.
+const FIRST_READ: usize = 4 << 10;
+/// A body that is announced gets its memory in one piece when so much of it has come.
+const TRUSTED_AFTER: usize = 64 << 10;
+
+/// A connection between two requests.
+struct Idle {
+    stream: pingora::protocols::Stream,
+    /// What came of the next request.
+    begun: BytesMut,
+}
 
 /// The client is gone, or what it sent is not HTTP: nothing more to say to it.
 struct Gone;
@@ -34,7 +52,7 @@ struct Gone;
 pub(crate) async fn serve(state: Arc<State>, listener: TcpListener, cancel: CancellationToken) {
     let tasks = TaskTracker::new();
     let closing = CancellationToken::new();
-    let slots = Arc::new(Semaphore::new(state.config.limits.connections));
+    let slots = Slots::new(state.config.limits.connections);
     let timings = state.config.timings;
     let drained = async {
         cancel.cancelled().await;
@@ -59,22 +77,19 @@ pub(crate) async fn serve(state: Arc<State>, listener: TcpListener, cancel: Canc
 async fn accept(
     state: &Arc<State>,
     listener: &TcpListener,
-    slots: &Arc<Semaphore>,
+    slots: &Slots,
     tasks: &TaskTracker,
     closing: &CancellationToken,
 ) {
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else {
-            return; // Never closed.
-        };
         match listener.accept().await {
             Ok((stream, peer)) => {
+                let slot = slots.enter(peer.ip().to_canonical()).await;
                 let (state, closing) = (state.clone(), closing.clone());
                 tasks.spawn(async move {
                     state.metrics.connections.inc();
-                    connection(&state, stream, peer, &closing).await;
+                    connection(&state, stream, peer, &slot, &closing).await;
                     state.metrics.connections.dec();
-                    drop(slot);
                 });
             }
             Err(error) => {
@@ -89,68 +104,171 @@ async fn connection(
     state: &State,
     stream: TcpStream,
     peer: SocketAddr,
+    slot: &Slot,
     closing: &CancellationToken,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "no TCP_NODELAY");
     }
-    let mut session = ServerSession::new_http1(Box::new(Stream::from(stream)));
-    session.set_keepalive(Some(state.config.timings.client_keepalive.as_secs()));
-    loop {
-        session.set_pipelining_enabled(true);
-        let Some(reused) = one_request(state, session, closing).await else {
-            return;
-        };
-        let (stream, settings) = reused.consume();
-        session = ServerSession::new_http1(stream);
-        if let Some(settings) = settings {
-            settings.apply_to_session(&mut session);
-        }
+    let mut idle = Some(Idle {
+        stream: Box::new(l4::stream::Stream::from(stream)),
+        begun: BytesMut::new(),
+    });
+    while let Some(now) = idle {
+        idle = one_request(state, now, peer.ip().to_canonical(), slot, closing).await;
     }
 }
 
 /// Serves one request; gives back the connection when it may carry another.
 async fn one_request(
     state: &State,
-    mut session: ServerSession,
+    mut idle: Idle,
+    client: IpAddr,
+    slot: &Slot,
     closing: &CancellationToken,
-) -> Option<ReusedHttpStream> {
-    let patience = state.config.timings.client_keepalive;
+) -> Option<Idle> {
+    let timings = &state.config.timings;
+    let wait = slot.wait();
+    if idle.begun.is_empty() {
+        let first = tokio::select! {
+            first = timeout(timings.client_keepalive, first_bytes(&mut idle.stream)) => first.ok()?,
+            () = wait.has_to_close() => return None,
+            () = closing.cancelled() => return None,
+        };
+        idle.begun = first?;
+    }
+    let mut session = ServerSession::new_http1(idle.stream);
+    session.set_keepalive(Some(timings.client_keepalive.as_secs()));
+    session.set_pipelining_enabled(true);
+    let mut settings = HttpPersistentSettings::for_session(&session);
+    settings.set_pipelined_prefix(idle.begun);
+    settings.apply_to_session(&mut session);
     let read = tokio::select! {
         // Bounds the head as a whole: byte by byte, it could take for ever.
-        read = timeout(patience, session.read_request()) => match read {
-            Ok(read) => read,
-            Err(_) => return None,
-        },
-        // An idle connection; one that just sent its first bytes cannot be told apart.
-        () = closing.cancelled() => return None,
+        read = timeout(timings.head, session.read_request()) => read,
+        () = wait.has_to_close() => return None,
     };
-    match read {
-        Ok(true) => {}
-        Ok(false) => return None,
-        Err(_) => {
-            let reply = Reply::error(
-                StatusCode::BAD_REQUEST,
-                Reason::BadRequest,
-                "the request is not valid HTTP/1.1",
-            );
-            let _ = write_own(state, &mut session, reply.and_close()).await;
+    match judge_head(state, &session, &read) {
+        Head::Taken => {}
+        Head::None => return None,
+        Head::Refused(reply) => {
+            count(state, "", "", reply.status, reply.reason.as_str());
+            let _ = write_own(state, &mut session, reply).await;
             return None;
         }
     }
-    session.set_write_timeout(Some(state.config.timings.idle));
+    session.set_write_timeout(Some(timings.idle));
     let keep = session.get_keepalive().is_some() && !state.is_draining();
-    let keepalive = keep.then_some(state.config.timings.client_keepalive.as_secs());
+    let keepalive = keep.then_some(timings.client_keepalive.as_secs());
     session.set_keepalive(keepalive);
-    answer(state, &mut session).await.ok()?;
-    let settings = HttpPersistentSettings::for_session(&session);
-    let stream = session.finish().await.ok()??;
-    Some(ReusedHttpStream::from_reusable_stream(stream, settings))
+    answer(state, &mut session, client, wait).await.ok()?;
+    let (stream, begun) = session.finish().await.ok()??.into_parts();
+    Some(Idle {
+        stream,
+        begun: begun.unwrap_or_default(),
+    })
 }
 
-async fn answer(state: &State, session: &mut ServerSession) -> Result<(), Gone> {
-    let (body, _permit) = match read_body(state, session).await {
-        Ok(read) => read,
+/// `None`: the client closed the connection, or it broke.
+async fn first_bytes(stream: &mut (impl AsyncRead + Unpin)) -> Option<BytesMut> {
+    let mut first = BytesMut::with_capacity(FIRST_READ);
+    let read = stream.read_buf(&mut first).await.ok()?;
+    (read > 0).then_some(first)
+}
+
+/// What came of the head of a request.
+enum Head {
+    Taken,
+    /// The client closed the connection.
+    None,
+    Refused(Reply),
+}
+
+fn judge_head(
+    state: &State,
+    session: &ServerSession,
+    read: &Result<pingora::Result<bool>, tokio::time::error::Elapsed>,
+) -> Head {
+    let limit = state.config.limits.head_bytes;
+    let (status, reason, message) = match read {
+        Ok(Ok(false)) => return Head::None,
+        Ok(Ok(true)) if !has_one_length(session.req_header()) => (
+            StatusCode::BAD_REQUEST,
+            Reason::BadRequest,
+            "the body has no single length, or an encoding other than chunked".to_owned(),
+        ),
+        Ok(Ok(true)) if head_bytes(session.req_header()) <= limit => return Head::Taken,
+        Ok(Ok(true)) => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Reason::HeadersTooLarge,
+            format!("the head of the request is larger than {limit} bytes"),
+        ),
+        Ok(Err(_)) => (
+            StatusCode::BAD_REQUEST,
+            Reason::BadRequest,
+            "the request is not valid HTTP/1.1".to_owned(),
+        ),
+        Err(_) => (
+            StatusCode::REQUEST_TIMEOUT,
+            Reason::RequestTimeout,
+            format!(
+                "the head of the request did not arrive within {} s",
+                state.config.timings.head.as_secs_f32()
+            ),
+        ),
+    };
+    Head::Refused(Reply::error(status, reason, &message).and_close())
+}
+
+/// Whether every reader finds the same end of the body. An encoding that is not undone here
+/// would reach the model server without its name.
+fn has_one_length(head: &RequestHeader) -> bool {
+    let lengths: Vec<_> = head
+        .headers
+        .get_all(header::CONTENT_LENGTH)
+        .iter()
+        .collect();
+    let plain =
+        |v: &&http::HeaderValue| !v.is_empty() && v.as_bytes().iter().all(u8::is_ascii_digit);
+    let same = lengths.windows(2).all(|pair| pair[0] == pair[1]);
+    let encodings: Vec<_> = head
+        .headers
+        .get_all(header::TRANSFER_ENCODING)
+        .iter()
+        .collect();
+    let chunked = match encodings.as_slice() {
+        [] => true,
+        [one] => one.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        _ => false,
+    };
+    lengths.iter().all(plain) && same && chunked
+}
+
+fn head_bytes(head: &RequestHeader) -> usize {
+    let fields = head.headers.iter();
+    let fields: usize = fields.map(|(n, v)| n.as_str().len() + v.len()).sum();
+    head.raw_path().len() + fields
+}
+
+async fn answer(
+    state: &State,
+    session: &mut ServerSession,
+    client: IpAddr,
+    wait: Wait<'_>,
+) -> Result<(), Gone> {
+    let model = match path::parse(&String::from_utf8_lossy(session.req_header().raw_path())) {
+        Some(Target::Model { model, .. }) => model.to_owned(),
+        _ => String::new(),
+    };
+    let mut room = state.room.hold(client, &model);
+    let read = tokio::select! {
+        read = read_body(state, session, &mut room) => read,
+        () = wait.has_to_close() => return Err(Gone),
+    };
+    // From here on it has a request.
+    drop(wait);
+    let body = match read {
+        Ok(body) => body,
         Err(reply) => {
             count(state, "", "", reply.status, reply.reason.as_str());
             return write_own(state, session, reply).await;
@@ -178,50 +296,80 @@ async fn answer(state: &State, session: &mut ServerSession) -> Result<(), Gone> 
 }
 
 /// Reads the body whole, so that it can be sent to more than one upstream.
-async fn read_body<'a>(
-    state: &'a State,
+async fn read_body(
+    state: &State,
     session: &mut ServerSession,
-) -> Result<(Option<Bytes>, SemaphorePermit<'a>), Reply> {
+    room: &mut Held<'_>,
+) -> Result<Option<Bytes>, Reply> {
     let limit = state.config.limits.body_bytes;
     let head = session.req_header();
     let announced = head.headers.get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     let chunked = head.headers.contains_key(header::TRANSFER_ENCODING);
     let expects = head.headers.contains_key(header::EXPECT);
-    let size = announced.unwrap_or(if chunked { limit } else { 0 });
-    if size > limit {
+    if announced.is_some_and(|size| size > limit) {
         return Err(too_large(limit));
     }
-    let kib = u32::try_from(size.div_ceil(1 << 10)).unwrap_or(u32::MAX);
-    let permit = state.buffered.try_acquire_many(kib).map_err(|_| {
-        let message = "the gateway holds as many request bodies as it may; try again";
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        Reply::error(status, Reason::Overloaded, message).and_close()
-    })?;
     if announced.is_none() && !chunked {
-        return Ok((None, permit));
+        return Ok(None);
     }
     if expects && session.write_continue_response().await.is_err() {
         return Err(cut_short("the connection broke"));
     }
-    let read = timeout(state.config.timings.body, collect(session, size, limit));
-    match read.await {
-        Ok(Ok(body)) => Ok((Some(body), permit)),
-        Ok(Err(reply)) => Err(reply),
-        Err(_) => Err(cut_short("it did not arrive in time")),
-    }
+    let patience = state.config.timings.body;
+    let read = timeout(patience, collect(session, announced, limit, room)).await;
+    read.unwrap_or_else(|_| {
+        let seconds = patience.as_secs_f32();
+        let message = format!("the body of the request did not arrive within {seconds} s");
+        let status = StatusCode::REQUEST_TIMEOUT;
+        Err(Reply::error(status, Reason::RequestTimeout, &message).and_close())
+    })
+    .map(Some)
 }
 
-async fn collect(session: &mut ServerSession, size: usize, limit: usize) -> Result<Bytes, Reply> {
-    let mut body = BytesMut::with_capacity(size.min(64 << 10));
+async fn collect(
+    session: &mut ServerSession,
+    announced: Option<usize>,
+    limit: usize,
+    room: &mut Held<'_>,
+) -> Result<Bytes, Reply> {
+    let mut body = BytesMut::new();
     loop {
         match session.read_request_body().await {
             Ok(Some(part)) if body.len() + part.len() > limit => return Err(too_large(limit)),
-            Ok(Some(part)) => body.extend_from_slice(&part),
+            Ok(Some(part)) => {
+                room.grow(part.len()).map_err(no_room)?;
+                if body.len() >= TRUSTED_AFTER {
+                    body.reserve(announced.map_or(0, |size| size - body.len().min(size)));
+                }
+                body.extend_from_slice(&part);
+            }
             Ok(None) => return Ok(body.freeze()),
             Err(_) => return Err(cut_short("it did not arrive whole")),
         }
     }
+}
+
+fn no_room(full: Full) -> Reply {
+    let (status, reason, message) = match full {
+        Full::Gateway => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Reason::Overloaded,
+            "the gateway holds as many request bodies as it may; try again",
+        ),
+        Full::Model => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Reason::Overloaded,
+            "the gateway holds as many request bodies for this model as its share is; try again",
+        ),
+        Full::Client => (
+            StatusCode::TOO_MANY_REQUESTS,
+            Reason::TooManyRequests,
+            "the gateway holds as many request bodies of this client as its share is; \
+             send fewer at a time",
+        ),
+    };
+    Reply::error(status, reason, message).and_close()
 }
 
 fn too_large(limit: usize) -> Reply {
@@ -260,6 +408,9 @@ fn own_head(state: &State, reply: &Reply) -> pingora::Result<ResponseHeader> {
     head.insert_header(header::CONTENT_LENGTH, reply.body.len())?;
     head.insert_header(HEADER_GATEWAY_REASON, reply.reason.as_str())?;
     head.insert_header("mcdeploy-gateway", state.config.cluster.as_str())?;
+    if matches!(reply.reason, Reason::Overloaded | Reason::TooManyRequests) {
+        head.insert_header(header::RETRY_AFTER, "1")?;
+    }
     Ok(head)
 }
 

@@ -5,18 +5,15 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use tokio::{
-    sync::{Semaphore, watch},
-    time::Instant,
-};
+use tokio::sync::watch;
 
 use crate::{
-    budget::Budget,
     config::Config,
     exchange::Pool,
     health::{Change, Outcome},
     metrics::{EjectionLabels, Metrics},
     rng::Rng,
+    room::Room,
     table::Table,
     upstream::Upstream,
 };
@@ -27,10 +24,8 @@ pub(crate) struct State {
     pub(crate) config: Config,
     pub(crate) table: watch::Sender<Option<Arc<Table>>>,
     pub(crate) pool: Pool,
-    pub(crate) budget: Budget,
     pub(crate) metrics: Metrics,
-    /// Permits for KiB of kept bodies.
-    pub(crate) buffered: Semaphore,
+    pub(crate) room: Room,
     draining: AtomicBool,
     seed: u64,
     requests: AtomicU64,
@@ -41,9 +36,8 @@ impl State {
         Self {
             table: watch::Sender::new(None),
             pool: Pool::new(config.limits.pooled_connections, config.timings),
-            budget: Budget::new(&config.retries, Instant::now()),
             metrics: Metrics::new(),
-            buffered: Semaphore::new(config.limits.buffered_bytes >> 10),
+            room: Room::new(config.limits.buffered_bytes),
             draining: AtomicBool::new(false),
             seed: Rng::from_entropy().next_u64(),
             requests: AtomicU64::new(0),
@@ -99,6 +93,16 @@ impl State {
                     cause = cause.as_str(),
                     "upstream ejected"
                 );
+                let route = self
+                    .table()
+                    .and_then(|t| t.models.get(key.model()).cloned());
+                if route.is_some_and(|route| route.panics()) {
+                    tracing::error!(
+                        model = key.model(),
+                        "panic: fewer than half of the pods here are healthy, and no other \
+                         region; those that are slow or failing are asked, too"
+                    );
+                }
             }
             Some(Change::Returned) => {
                 tracing::info!(model = key.model(), upstream = %key, "upstream returned");

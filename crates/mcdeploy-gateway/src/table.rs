@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
+    budget::Budget,
     rng::Rng,
     upstream::{Upstream, UpstreamKey},
 };
@@ -20,7 +21,10 @@ pub struct Table {
 pub struct Route {
     /// Whether a request that was not answered may be sent again.
     pub repeatable: bool,
-    /// Weight of this region against the others; `None`: this region first.
+    /// Retries that the model has.
+    pub budget: Arc<Budget>,
+    /// Weight of this region against the others; `None`: this region first. What has weight 0
+    /// stands by.
     pub local_weight: Option<u64>,
     /// Revisions in this region.
     pub revisions: Vec<LocalRevision>,
@@ -61,38 +65,81 @@ pub struct Ask<'a> {
     pub crossed: bool,
 }
 
+/// A region whose pods are healthy by this share takes all that is its own: the rest of them
+/// carries the load of the others (Envoy's overprovisioning factor, 1.4). Below, other
+/// regions get what it cannot carry.
+const CARRIES_ALL_PERCENT: u64 = 71;
+/// With fewer healthy pods, and no other region, ejections are likelier to come of load than
+/// of death: then those that are only slow or failing are asked, too, before the last ones
+/// fall (Envoy's panic threshold, and its limit of ejections).
+const PANIC_PERCENT: u64 = 50;
+
+/// Most upstreams that one request is offered to, those included that did not take it.
+const MOST_ASKED: usize = 16;
+
 /// What was tried for a request, and what still may be.
+///
+/// An upstream that did not take the request had no try: it did no work, and learned
+/// nothing. After one that took it and broke, or fell silent with it, the request itself
+/// may be the reason: one more may try it, outside of that region where another can, and
+/// after that none.
 #[derive(Clone, Debug)]
 pub struct Tried {
-    /// Upstreams that had their try.
+    /// Upstreams that were asked.
     pub upstreams: Vec<UpstreamKey>,
     /// Tries left in this region.
     pub local_left: u32,
     /// Tries left in other regions.
     pub remote_left: u32,
+    /// A pod of this region broke with it: other regions first.
+    pub leave: bool,
+    /// One took it.
+    pub taken: bool,
+    /// How many may still break with it.
+    breaks_left: u32,
 }
 
 impl Tried {
     /// Nothing tried yet.
-    pub fn none(local_left: u32, remote_left: u32) -> Self {
+    pub fn none(ask: &Ask<'_>, local_left: u32, remote_left: u32) -> Self {
         Self {
             upstreams: Vec::new(),
             local_left,
             remote_left,
+            leave: false,
+            taken: false,
+            // The gateway that sent it on decides about the one repeat.
+            breaks_left: if ask.crossed { 1 } else { 2 },
         }
     }
 
-    /// `pick` has its try.
-    pub fn add(&mut self, pick: &Pick) {
-        match pick {
-            Pick::Pod { .. } => self.local_left = self.local_left.saturating_sub(1),
-            Pick::Region { .. } => self.remote_left = self.remote_left.saturating_sub(1),
-        }
+    /// `pick` is asked.
+    pub fn ask(&mut self, pick: &Pick) {
         self.upstreams.push(pick.upstream().key().clone());
     }
 
-    fn has(&self, upstream: &Upstream) -> bool {
-        self.upstreams.contains(upstream.key())
+    /// `pick` took the request.
+    pub fn took(&mut self, pick: &Pick) {
+        self.taken = true;
+        let left = match pick {
+            Pick::Pod { .. } => &mut self.local_left,
+            Pick::Region { .. } => &mut self.remote_left,
+        };
+        *left = left.saturating_sub(1);
+    }
+
+    /// `pick` took the request, and broke or fell silent with it.
+    pub fn broke(&mut self, pick: &Pick) {
+        self.took(pick);
+        self.breaks_left = self.breaks_left.saturating_sub(1);
+        let most = u32::from(self.breaks_left > 0);
+        self.local_left = self.local_left.min(most);
+        self.remote_left = self.remote_left.min(most);
+        self.leave = matches!(pick, Pick::Pod { .. });
+    }
+
+    fn may_ask(&self, upstream: &Upstream, left: u32) -> bool {
+        left > 0 && self.upstreams.len() < MOST_ASKED && !self.upstreams.contains(upstream.key())
     }
 }
 
@@ -142,9 +189,9 @@ impl Route {
     /// Picks an upstream for a request.
     ///
     /// Never one with weight 0, but for a versions path; never one that was tried; never
-    /// an ejected one while another is healthy. When every one is ejected, and nothing
-    /// was tried, the ejected ones are as good as any: checks can be wrong, and a try
-    /// costs little.
+    /// an ejected one while others are healthy, unless these are so few that they would fall
+    /// next ([`Route::panics`]). When every one is ejected, and nothing was tried, the ejected
+    /// ones are as good as any: checks can be wrong, and a try costs little.
     ///
     /// # Errors
     /// Why there is none.
@@ -166,7 +213,13 @@ impl Route {
             regions,
             tried,
         };
-        let healthy = |upstream: &Upstream| upstream.is_usable() && !tried.has(upstream);
+        if !ask.crossed && open.is_in_panic() {
+            let may_live = |u: &Upstream| u.is_usable() || u.may_live();
+            if let Some(pick) = self.pick(ask, &open, &may_live, rng) {
+                return Ok(pick);
+            }
+        }
+        let healthy = Upstream::is_usable;
         if let Some(pick) = self.pick(ask, &open, &healthy, rng) {
             return Ok(pick);
         }
@@ -176,6 +229,21 @@ impl Route {
             .then(|| self.pick(ask, &open, &any, rng))
             .flatten()
             .ok_or(Nowhere::NoneHealthy)
+    }
+
+    /// Whether so few pods of this region are healthy, and no other region, that ejected ones
+    /// are asked, too.
+    pub fn panics(&self) -> bool {
+        let ask = Ask::default();
+        let local = self.local(&ask);
+        let regions = self.remote(&ask, &local);
+        let tried = Tried::none(&ask, 0, 0);
+        let open = Open {
+            local,
+            regions,
+            tried: &tried,
+        };
+        open.is_in_panic()
     }
 
     /// Revisions of this region that may answer `ask`.
@@ -199,9 +267,8 @@ impl Route {
 
     /// Other regions that may answer `ask`.
     fn remote(&self, ask: &Ask<'_>, local: &[&LocalRevision]) -> Vec<&Region> {
-        let weighted = |r: &&Region| self.local_weight.is_none() || r.weight > 0;
         let Some(version) = ask.version else {
-            return self.regions.iter().filter(weighted).collect();
+            return self.regions.iter().collect();
         };
         let lists = |r: &&Region, id: &str| r.revisions.iter().any(|x| x == id);
         let listed: Vec<_> = self
@@ -226,42 +293,52 @@ impl Route {
     ) -> Option<Pick> {
         // Drawn before health is looked at: what this request would be served by.
         let wanted = draw(&open.local, rng);
-        let here: Vec<_> = open
-            .local
-            .iter()
-            .copied()
-            .filter(|r| open.tried.local_left > 0 && r.pods.iter().any(|p| may(p)))
-            .collect();
-        let away: Vec<_> = open
-            .regions
-            .iter()
-            .copied()
-            .filter(|r| open.tried.remote_left > 0 && may(&r.upstream))
-            .collect();
+        let tried = open.tried;
+        let may_here = |p: &Upstream| may(p) && tried.may_ask(p, tried.local_left);
+        let mut here: Vec<_> = open.local.clone();
+        here.retain(|r| r.pods.iter().any(|p| may_here(p)));
+        let mut away: Vec<_> = open.regions.clone();
+        away.retain(|r| may(&r.upstream) && tried.may_ask(&r.upstream, tried.remote_left));
         // A versions path asks for a revision, not for a share of the traffic; and for a
         // request that crossed, the share was drawn by the gateway that sent it.
         let shares = ask.version.is_none() && !ask.crossed;
         let weights = self.local_weight.filter(|_| shares);
+        // What has weight 0 stands by: it serves what nothing with a weight can.
+        let has_weight = |r: &&Region| weights.is_none() || r.weight > 0;
+        let to_standby = !away.iter().any(has_weight);
+        if !to_standby {
+            away.retain(has_weight);
+        }
+        if tried.leave && !away.is_empty() {
+            here.clear();
+        }
+        let carried = open.carried_percent();
         let stay = match weights {
             _ if here.is_empty() => false,
-            None => true,
-            Some(local) => {
+            _ if away.is_empty() => true,
+            // Of several that stand by, the region itself comes first.
+            Some(local) if !to_standby => {
                 let total = local + away.iter().map(|r| r.weight).sum::<u64>();
-                rng.below(total) < local
+                rng.below(total * 100) < local * carried
             }
+            _ => rng.below(100) < carried,
         };
         if stay {
-            return pick_pod(wanted, &here, may, rng);
+            return pick_pod(wanted, &here, &may_here, rng);
         }
         // The first draw follows the weights alone; whoever leaves because this region
         // cannot answer prefers the same revision.
-        let forced = weights.is_none() || here.is_empty() || !open.tried.upstreams.is_empty();
+        let forced = weights.is_none() || here.is_empty() || !tried.upstreams.is_empty();
         let same = |r: &Region| wanted.is_some_and(|w| r.revisions.contains(&w.revision));
         let mut from = away;
         if forced && from.iter().any(|r| same(r)) {
             from.retain(|r| same(r));
         }
-        let index = rng.weighted(from.iter().map(|r| weights.map_or(1, |_| r.weight)))?;
+        let weight = |r: &&Region| match weights {
+            Some(_) if !to_standby => r.weight,
+            _ => 1,
+        };
+        let index = rng.weighted(from.iter().map(weight))?;
         from.get(index).map(|region| Pick::Region {
             upstream: region.upstream.clone(),
         })
@@ -273,6 +350,27 @@ struct Open<'a> {
     local: Vec<&'a LocalRevision>,
     regions: Vec<&'a Region>,
     tried: &'a Tried,
+}
+
+impl Open<'_> {
+    /// Healthy pods of this region, in percent; 100 where there are none at all.
+    fn healthy_percent(&self) -> u64 {
+        let pods = || self.local.iter().flat_map(|r| &r.pods);
+        let healthy = pods().filter(|p| p.is_usable()).count() as u64;
+        (healthy * 100)
+            .checked_div(pods().count() as u64)
+            .unwrap_or(100)
+    }
+
+    /// How much of its own traffic this region carries, in percent.
+    fn carried_percent(&self) -> u64 {
+        (self.healthy_percent() * 100 / CARRIES_ALL_PERCENT).min(100)
+    }
+
+    fn is_in_panic(&self) -> bool {
+        let elsewhere = self.regions.iter().any(|r| r.upstream.is_usable());
+        !elsewhere && self.healthy_percent() < PANIC_PERCENT
+    }
 }
 
 /// One of the revisions, by weight; evenly when all are 0.

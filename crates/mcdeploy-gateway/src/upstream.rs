@@ -9,8 +9,8 @@ use std::{
     },
 };
 
-use pingora::upstreams::peer::HttpPeer;
-use tokio::time::Instant;
+use pingora::upstreams::peer::{HttpPeer, Peer};
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     config::HealthConfig,
@@ -56,6 +56,14 @@ impl UpstreamKey {
             Self::Region { cluster, .. } => Some(cluster),
         }
     }
+
+    /// What clients are told of it: no address.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Pod { revision, .. } => format!("a pod of revision {revision}"),
+            Self::Region { cluster, .. } => format!("region {cluster}"),
+        }
+    }
 }
 
 impl fmt::Display for UpstreamKey {
@@ -78,6 +86,10 @@ pub struct Upstream {
     health: Mutex<Health>,
     /// Copy of `health.is_ejected()`, for readers.
     ejected: AtomicBool,
+    /// The last check found nothing that listens.
+    refuses: AtomicBool,
+    /// Told while checks fail.
+    silent: Notify,
     in_flight: AtomicU32,
     peer: RwLock<Option<Arc<HttpPeer>>>,
 }
@@ -94,6 +106,8 @@ impl Upstream {
             key,
             health: Mutex::default(),
             ejected: AtomicBool::new(false),
+            refuses: AtomicBool::new(false),
+            silent: Notify::new(),
             in_flight: AtomicU32::new(0),
             peer: RwLock::new(address.map(peer)),
         })
@@ -107,6 +121,17 @@ impl Upstream {
     /// Whether it is known where to connect to, and not out.
     pub fn is_usable(&self) -> bool {
         !self.ejected.load(Ordering::Relaxed) && self.peer().is_some()
+    }
+
+    /// Whether it may be busy and not dead: there is an address, and the last check found
+    /// something that listens there.
+    pub fn may_live(&self) -> bool {
+        !self.refuses.load(Ordering::Relaxed) && self.peer().is_some()
+    }
+
+    /// Takes whether a check found nothing that listens.
+    pub fn set_refuses(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::Relaxed);
     }
 
     /// Requests under way.
@@ -128,9 +153,20 @@ impl Upstream {
             .clone()
     }
 
+    /// The address that is connected to.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.peer()?.address().as_inet().copied()
+    }
+
     /// Sets where to connect to.
     pub fn set_address(&self, address: SocketAddr) {
         *self.peer.write().unwrap_or_else(PoisonError::into_inner) = Some(peer(address));
+    }
+
+    /// Ends when so many checks in a row have failed that they eject it, whether or not
+    /// requests had ejected it before.
+    pub async fn silence(&self) {
+        self.silent.notified().await;
     }
 
     /// Takes the result of an active check.
@@ -138,6 +174,9 @@ impl Upstream {
         let mut health = self.health();
         let change = health.on_check(good, Instant::now(), config);
         self.note(&health, change);
+        if health.is_silent(config) {
+            self.silent.notify_waiters();
+        }
         change
     }
 

@@ -300,8 +300,8 @@ async fn endpoint_slices_name_the_pods_and_deletions_count() {
         .await
         .unwrap();
     world.publish(&spec(1, 100, nobody)).await;
-    // Nobody answers at that address, and the error says which one was asked.
-    let asked = |(_, text): &(u16, String)| text.contains("pod 192.0.2.7:8080");
+    // Nothing answers at that address; the error says what was asked, and no address.
+    let asked = |(_, text): &(u16, String)| text.contains("a pod of revision aaaaaaaaaa");
     world.until_infer(asked).await;
 
     let name = "digits-aaaaaaaaaa-x1";

@@ -5,10 +5,12 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::{Context, anyhow, ensure};
 use mcdeploy_gateway::{
     Config, Gateway, Options, Source,
-    config::{HealthConfig, RetryConfig, Timings},
+    config::{HealthConfig, Limits, RetryConfig, Timings},
     kube_client,
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::listen::on_this_machine;
 
 /// Route inference requests to this region first, then to another.
 #[derive(Debug, clap::Args)]
@@ -19,11 +21,12 @@ pub(crate) struct Args {
     /// Name of this pod; goes into the status of snapshots.
     #[arg(long, env = "POD_NAME", default_value = "gateway")]
     pod_name: String,
-    /// Address for clients and other gateways.
-    #[arg(long, default_value = "0.0.0.0:8080")]
+    /// Address for clients and other gateways. `[::]` takes IPv4 too, and only that on a
+    /// machine without IPv6.
+    #[arg(long, default_value = "[::]:8080")]
     listen: SocketAddr,
     /// Address of /healthz, /livez and /metrics.
-    #[arg(long, default_value = "0.0.0.0:9090")]
+    #[arg(long, default_value = "[::]:9090")]
     admin: SocketAddr,
     /// Directory of the copy of the last good snapshots.
     #[arg(long, default_value = "/var/lib/mcdeploy")]
@@ -31,9 +34,6 @@ pub(crate) struct Args {
     /// Time-out of a connection to an upstream.
     #[arg(long, default_value = "300ms", value_parser = duration)]
     connect_timeout: Duration,
-    /// Time-out of one try, while another is possible.
-    #[arg(long, default_value = "1s", value_parser = duration)]
-    try_timeout: Duration,
     /// Time-out of a request over all its tries, up to the head of the answer.
     #[arg(long, default_value = "30s", value_parser = duration)]
     request_timeout: Duration,
@@ -49,15 +49,41 @@ pub(crate) struct Args {
     /// Good checks in a row that bring it back.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rise: u32,
-    /// Tries in other regions.
+    /// Tries in other regions. Where an upstream broke with a request, one more may try it,
+    /// and after that none.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=10))]
     remote_tries: u32,
-    /// Retries, in percent of requests. 10 a second are always allowed.
+    /// Retries of a model, in percent of its requests. One a second is always allowed, and 100
+    /// at once where traffic is thin.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=100))]
     retry_budget: u32,
     /// After SIGTERM, new connections are still taken for this long.
     #[arg(long, default_value = "5s", value_parser = duration)]
     drain_delay: Duration,
+    /// After that, requests under way have this long to end.
+    #[arg(long, default_value = "15s", value_parser = duration)]
+    drain_timeout: Duration,
+    /// Connections to clients without a request are closed after this. Longer than the
+    /// balancer in front keeps them.
+    #[arg(long, default_value = "620s", value_parser = duration)]
+    client_idle_timeout: Duration,
+    /// Time-out of the head of a request, from its first byte on.
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    head_timeout: Duration,
+    /// Time-out of the body of a request.
+    #[arg(long, default_value = "30s", value_parser = duration)]
+    body_timeout: Duration,
+    /// Connections from clients. Beyond, one that waits for a request is closed for each that
+    /// comes.
+    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections: u32,
+    /// MiB of the body of one request, which is kept so that it can be sent again.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    max_body_mib: u32,
+    /// MiB of all kept bodies together. No client and no model gets more than its share of the
+    /// upper half.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    max_bodies_mib: u32,
     /// For tests: try each request once.
     #[arg(long, hide = true)]
     no_retries: bool,
@@ -71,6 +97,11 @@ pub(crate) async fn run(args: Box<Args>, cancel: CancellationToken) -> anyhow::R
     ensure!(
         args.check_timeout <= args.check_interval,
         "--check-timeout must not be longer than --check-interval"
+    );
+    ensure!(
+        args.max_body_mib <= args.max_bodies_mib,
+        "--max-body-mib must not be more than --max-bodies-mib: no body of that size would \
+         ever fit"
     );
     let client = kube_client().await?;
     let source = Source::Kube {
@@ -89,9 +120,12 @@ impl Args {
         let mut config = Config::new(self.cluster);
         config.timings = Timings {
             connect: self.connect_timeout,
-            per_try: self.try_timeout,
             request: self.request_timeout,
+            head: self.head_timeout,
+            body: self.body_timeout,
+            client_keepalive: self.client_idle_timeout,
             drain_delay: self.drain_delay,
+            drain: self.drain_timeout,
             ..config.timings
         };
         config.health = HealthConfig {
@@ -108,13 +142,23 @@ impl Args {
             budget_percent: self.retry_budget,
             ..config.retries
         };
+        config.limits = Limits {
+            body_bytes: mib(self.max_body_mib),
+            buffered_bytes: mib(self.max_bodies_mib),
+            connections: usize::try_from(self.max_connections).unwrap_or(usize::MAX),
+            ..config.limits
+        };
         Options {
             config,
-            listen: self.listen,
-            admin: self.admin,
+            listen: on_this_machine(self.listen),
+            admin: on_this_machine(self.admin),
             state_dir: Some(self.state_dir),
         }
     }
+}
+
+fn mib(number: u32) -> usize {
+    usize::try_from(number).map_or(usize::MAX, |number| number << 20)
 }
 
 /// A number with its unit, `ms` or `s`; at most an hour.
@@ -148,7 +192,7 @@ mod tests {
         let config = args.options().config;
         let ms = Duration::from_millis;
         assert_eq!(config.timings.connect, ms(300));
-        assert_eq!(config.timings.per_try, ms(1000));
+        assert_eq!(config.timings.client_keepalive, ms(620_000));
         assert_eq!(
             (config.health.interval, config.health.timeout),
             (ms(500), ms(400))

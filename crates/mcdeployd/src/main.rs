@@ -7,6 +7,7 @@ mod args;
 mod copy_image;
 mod fetch;
 mod gateway;
+mod listen;
 mod log;
 mod operator;
 mod plan_file;

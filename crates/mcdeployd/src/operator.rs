@@ -8,11 +8,13 @@ use mcdeploy_operator::{Pace, Settings, log_follower, store_opener};
 use mcdeploy_plan::Timings;
 use tokio_util::sync::CancellationToken;
 
+use crate::listen::on_this_machine;
+
 /// Runs the control plane in the hub.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Where to answer /healthz and /metrics.
-    #[arg(long, default_value = "0.0.0.0:9090")]
+    #[arg(long, default_value = "[::]:9090")]
     admin: SocketAddr,
     /// Namespace with the Lease and with the Secrets of clusters and stores.
     #[arg(long, env = "POD_NAMESPACE", default_value = "mcdeploy-system")]
@@ -53,7 +55,7 @@ pub(crate) async fn run(args: Args, cancel: CancellationToken) -> anyhow::Result
         namespace: args.namespace,
         identity: format!("{}_{}", args.identity, random.trim()),
         daemon_image: args.image,
-        admin: Some(args.admin),
+        admin: Some(on_this_machine(args.admin)),
         timings: Timings {
             drain: jiff::SignedDuration::from_secs(args.drain_seconds),
             progress_deadline: jiff::SignedDuration::from_secs(args.progress_deadline_seconds),

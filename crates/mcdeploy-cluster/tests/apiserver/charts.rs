@@ -4,6 +4,7 @@ use k8s_openapi::api::{
     apps::v1::Deployment,
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
     core::v1::{PersistentVolume, PersistentVolumeClaim, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
     rbac::v1::{ClusterRole, Role},
 };
 use mcdeploy_api::names;
@@ -334,6 +335,26 @@ async fn no_role_of_the_chart_has_a_star() {
         let text = serde_json::to_string(&rule).unwrap();
         assert!(!text.contains('*'), "{text}");
     }
+}
+
+#[tokio::test]
+async fn nothing_but_the_gateways_own_port_is_open_to_all() {
+    let shared = Shared::get();
+    let client = shared.client();
+    let open = async |name| {
+        let found: Option<NetworkPolicy> = client.get(Some(SYSTEM), name).await.unwrap();
+        let spec = found.unwrap().spec.unwrap();
+        assert_eq!(spec.policy_types.unwrap(), ["Ingress", "Egress"]);
+        let rules = spec.ingress.unwrap_or_default();
+        serde_json::to_string(&rules).unwrap()
+    };
+    assert_eq!(open("mcdeploy-operator").await, "[]");
+    let http = r#"[{"ports":[{"port":"http","protocol":"TCP"}]}]"#;
+    assert_eq!(open("mcdeploy-gateway").await, http);
+    let told = template("networkPolicy.metricsFrom[0].podSelector.matchLabels.app=p").unwrap();
+    assert!(told.contains("port: admin"), "{told}");
+    let without = template("networkPolicy.enabled=false").unwrap();
+    assert!(!without.contains("NetworkPolicy"));
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ fn input(specs: &[(&str, RoutingSnapshotSpec)]) -> Input {
 
 /// Applies `next` after `first`; the weight that is routed by, and the refusal.
 fn after(first: &RoutingSnapshotSpec, next: RoutingSnapshotSpec) -> (u64, Option<String>) {
-    let mut router = Router::new("aws");
+    let mut router = Router::new("aws", RetryConfig::default());
     router.apply(&input(&[("digits", first.clone())]));
     let applied = router.apply(&input(&[("digits", next)]));
     let report = applied.reports.values().next().unwrap();
@@ -82,7 +82,7 @@ fn the_hash_is_taken_as_it_is_and_its_first_content_stays() {
 
 #[test]
 fn a_snapshot_for_another_cluster_is_refused() {
-    let mut router = Router::new("gcp");
+    let mut router = Router::new("gcp", RetryConfig::default());
     let applied = router.apply(&input(&[("digits", spec("digits", 1, 1, 100))]));
     assert!(applied.table.models.is_empty());
     let report = applied.reports.values().next().unwrap();
@@ -92,7 +92,7 @@ fn a_snapshot_for_another_cluster_is_refused() {
 
 #[test]
 fn of_two_snapshots_for_a_model_the_first_by_name_routes() {
-    let mut router = Router::new("aws");
+    let mut router = Router::new("aws", RetryConfig::default());
     let two = [
         ("b", spec("digits", 9, 9, 50)),
         ("a", spec("digits", 1, 1, 100)),
@@ -105,7 +105,7 @@ fn of_two_snapshots_for_a_model_the_first_by_name_routes() {
 
 #[test]
 fn upstreams_keep_their_health_from_table_to_table() {
-    let mut router = Router::new("aws");
+    let mut router = Router::new("aws", RetryConfig::default());
     let first = router.apply(&input(&[("digits", spec("digits", 1, 1, 100))]));
     assert_eq!(first.upstreams.len(), 2, "a pod and a region, not this one");
     let next = router.apply(&input(&[("digits", spec("digits", 1, 2, 50))]));
@@ -118,7 +118,7 @@ fn upstreams_keep_their_health_from_table_to_table() {
 
 #[test]
 fn what_is_kept_for_a_restart_is_what_was_accepted() {
-    let mut router = Router::new("aws");
+    let mut router = Router::new("aws", RetryConfig::default());
     let good = input(&[("digits", spec("digits", 1, 2, 100))]);
     router.apply(&good);
     let applied = router.apply(&input(&[("digits", spec("digits", 1, 1, 50))]));

@@ -3,7 +3,11 @@ use std::net::SocketAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{config::HealthConfig, health::Outcome, rng::Rng};
+use crate::{
+    config::{HealthConfig, RetryConfig},
+    health::Outcome,
+    rng::Rng,
+};
 
 /// A place as a test describes it.
 #[derive(Clone, Debug)]
@@ -58,6 +62,10 @@ fn route(local_weight: Option<u64>, local: &[Place], regions: &[Place]) -> Route
     };
     Route {
         repeatable: true,
+        budget: Arc::new(Budget::new(
+            &RetryConfig::default(),
+            tokio::time::Instant::now(),
+        )),
         local_weight,
         revisions: local
             .iter()
@@ -93,7 +101,7 @@ fn shares(route: &Route, ask: Ask<'_>) -> BTreeMap<String, u32> {
     let mut rng = Rng::new(7);
     let mut counts = BTreeMap::new();
     for _ in 0..10_000 {
-        let pick = route.choose(&ask, &Tried::none(2, 2), &mut rng);
+        let pick = route.choose(&ask, &Tried::none(&ask, 2, 2), &mut rng);
         *counts.entry(name(&pick)).or_default() += 1;
     }
     for n in counts.values_mut() {
@@ -148,6 +156,66 @@ fn a_local_weight_shares_with_other_regions() {
     let drained = route(Some(0), &[place(100, UP, 0)], &regions);
     assert_shares(&drained, ANY, &[("c0", 67), ("c1", 33)]);
     assert_shares(&drained, CROSSED, &[("r0", 100)]);
+}
+
+#[test]
+fn a_region_of_weight_0_serves_what_no_other_can() {
+    // Here and one of the others stand by; the one with a weight is lost.
+    let lost = route(
+        Some(0),
+        &[place(100, UP, 0)],
+        &[place(1, DOWN, 0), place(0, UP, 0)],
+    );
+    assert_shares(&lost, ANY, &[("r0", 100)]);
+    let no_pods = route(
+        Some(0),
+        &[place(100, DOWN, 0)],
+        &[place(1, DOWN, 0), place(0, UP, 0)],
+    );
+    assert_shares(&no_pods, ANY, &[("c1", 100)]);
+    // The one with a weight is this one.
+    let regions = [place(0, UP, 0), place(0, UP, 0)];
+    let here = route(Some(100), &[place(100, UP, 0)], &regions);
+    assert_shares(&here, ANY, &[("r0", 100)]);
+    let dead = route(Some(100), &[place(100, DOWN, 0)], &regions);
+    assert_shares(&dead, ANY, &[("c0", 50), ("c1", 50)]);
+}
+
+#[test]
+fn a_region_gives_away_what_its_healthy_pods_cannot_carry() {
+    let pods = |out: usize| [vec![true; out], vec![false; 10 - out]].concat();
+    let of = |out, local_weight, weight| {
+        let local = [place(100, &pods(out), 0)];
+        route(local_weight, &local, &[place(weight, UP, 0)])
+    };
+    assert_shares(&of(2, None, 1), ANY, &[("r0", 100)]);
+    assert_shares(&of(5, None, 1), ANY, &[("r0", 70), ("c0", 30)]);
+    assert_shares(&of(9, None, 1), ANY, &[("r0", 14), ("c0", 86)]);
+    assert_shares(&of(5, Some(1), 0), ANY, &[("r0", 70), ("c0", 30)]);
+    assert_shares(&of(5, Some(1), 1), ANY, &[("r0", 35), ("c0", 65)]);
+}
+
+#[test]
+fn the_last_pods_are_not_left_alone_with_everything() {
+    let pods = [vec![true; 9], vec![false]].concat();
+    let alone = route(None, &[place(100, &pods, 0)], &[]);
+    assert!(alone.panics());
+    let last = alone.revisions[0].pods[9].key().clone();
+    let to_last = |route: &Route| {
+        let mut rng = Rng::new(1);
+        let picks = (0..1000).map(|_| route.choose(&ANY, &Tried::none(&ANY, 2, 2), &mut rng));
+        picks
+            .filter(|p| *p.as_ref().unwrap().upstream().key() == last)
+            .count()
+    };
+    assert!((50..200).contains(&to_last(&alone)), "{}", to_last(&alone));
+    // Where checks found that nothing listens, load is no explanation.
+    for pod in &alone.revisions[0].pods[..9] {
+        pod.set_refuses(true);
+    }
+    assert_eq!(to_last(&alone), 1000);
+    let half = route(None, &[place(100, &[true, false], 0)], &[]);
+    assert!(!half.panics());
 }
 
 #[test]
@@ -211,7 +279,11 @@ fn the_pod_with_fewer_requests_is_preferred() {
     let busy = &route.revisions[0].pods[0];
     let _requests: Vec<_> = (0..5).map(|_| busy.enter()).collect();
     let mut rng = Rng::new(1);
-    let picks = (0..1000).map(|_| route.choose(&ANY, &Tried::none(2, 2), &mut rng).unwrap());
+    let picks = (0..1000).map(|_| {
+        route
+            .choose(&ANY, &Tried::none(&ANY, 2, 2), &mut rng)
+            .unwrap()
+    });
     let to_busy = picks.filter(|p| p.upstream().key() == busy.key()).count();
     // Only when both draws fall on it.
     assert!((200..300).contains(&to_busy), "{to_busy}");
@@ -246,14 +318,14 @@ proptest! {
         let ask = Ask { version: id.as_deref(), crossed };
         let pods = || route.revisions.iter().flat_map(|r| r.pods.iter().map(move |p| (r, p)));
         let all: Vec<_> = pods().map(|(_, p)| p).chain(route.regions.iter().map(|r| &r.upstream)).collect();
-        let mut history = Tried::none(local_left, remote_left);
+        let mut history = Tried::none(&ask, local_left, remote_left);
         if !all.is_empty() {
             history.upstreams = tried.iter().map(|i| i.get(&all).key().clone()).collect();
         }
         let untried = |u: &Upstream| !history.upstreams.contains(u.key());
 
         // Everyone who may answer by the rules, written down a second time.
-        let may_stay = local_left > 0 && (crossed || asked.is_some() || local_weight != Some(0));
+        let may_stay = local_left > 0;
         let here: Vec<_> = pods()
             .filter(|(r, p)| may_stay && untried(p) && id.as_ref().map_or(r.weight > 0, |id| r.revision == *id))
             .map(|(_, p)| p)
@@ -263,22 +335,32 @@ proptest! {
         let away: Vec<_> = route.regions.iter()
             .filter(|r| !crossed && remote_left > 0 && untried(&r.upstream))
             .filter(|r| match &id {
-                None => local_weight.is_none() || r.weight > 0,
+                None => true,
                 Some(id) => r.revisions.contains(id) || !known_here && !listed(id),
             })
             .map(|r| &r.upstream)
             .collect();
         let open: Vec<_> = here.iter().chain(&away).copied().collect();
         let is_healthy = open.iter().any(|u| u.is_usable());
+        let few = |pods: &[&Arc<Upstream>], percent: usize| {
+            let healthy = pods.iter().filter(|p| p.is_usable()).count();
+            healthy * 100 < pods.len() * percent
+        };
+        let here_untouched: Vec<_> = pods()
+            .filter(|(r, _)| id.as_ref().map_or(r.weight > 0, |id| r.revision == *id))
+            .map(|(_, p)| p)
+            .collect();
+        let panics = !crossed && few(&here_untouched, 50);
 
         if let Ok(pick) = route.choose(&ask, &history, &mut Rng::new(seed)) {
             let upstream = pick.upstream();
             prop_assert!(open.iter().any(|u| u.key() == upstream.key()), "{pick:?}");
-            prop_assert!(upstream.is_usable() || !is_healthy, "{pick:?}");
-            prop_assert!(upstream.is_usable() || history.upstreams.is_empty());
+            prop_assert!(upstream.is_usable() || !is_healthy || panics, "{pick:?}");
+            prop_assert!(upstream.is_usable() || history.upstreams.is_empty() || panics);
             let away = upstream.key().region().is_some();
             let healthy_here = here.iter().any(|p| p.is_usable());
-            prop_assert!(!(away && healthy_here && local_weight.is_none()), "left for nothing");
+            let carries_all = !few(&here_untouched, 71);
+            prop_assert!(!(away && healthy_here && carries_all && local_weight.is_none()), "left for nothing");
         } else {
             prop_assert!(!is_healthy, "somebody healthy was not found");
             prop_assert!(open.is_empty() || crossed || !history.upstreams.is_empty());

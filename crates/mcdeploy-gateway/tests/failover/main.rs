@@ -6,6 +6,9 @@
     reason = "helpers of tests, outside of test functions"
 )]
 
+mod blast;
+mod crowds;
+mod hostile;
 mod link;
 mod load;
 mod outage;

@@ -44,11 +44,11 @@ impl Outcome {
 
 /// Load on the gateways of gcp and azure, with a fault in the middle.
 async fn run(
-    local_weight: Option<i32>,
+    weights: Option<[i32; 3]>,
     settings: impl Fn(&str) -> Config,
     fault: impl AsyncFnOnce(&World),
 ) -> Outcome {
-    let world = World::start(local_weight, settings).await;
+    let world = World::start(weights, settings).await;
     sleep(Duration::from_millis(300)).await;
     let survivors = [world.region("gcp"), world.region("azure")];
     let (samples, fault) = tokio::join!(load(&survivors, BEFORE + AFTER), async {
@@ -69,19 +69,33 @@ fn lose_aws(world: &World, mode: Mode) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_region_that_goes_dark_costs_nothing_after_two_seconds() {
     let dark = async |world: &World| lose_aws(world, Mode::BlackHole);
-    run(Some(1), config, dark).await.assert_survived();
+    run(Some([1; 3]), config, dark).await.assert_survived();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_region_that_refuses_costs_nothing_after_two_seconds() {
     let refuse = async |world: &World| lose_aws(world, Mode::Refuse);
-    run(Some(1), config, refuse).await.assert_survived();
+    run(Some([1; 3]), config, refuse).await.assert_survived();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_region_that_freezes_costs_nothing_after_two_seconds() {
     let freeze = async |world: &World| lose_aws(world, Mode::Freeze);
-    run(Some(1), config, freeze).await.assert_survived();
+    run(Some([1; 3]), config, freeze).await.assert_survived();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn regions_that_stand_by_take_over_from_the_one_that_goes_dark() {
+    let dark = async |world: &World| lose_aws(world, Mode::BlackHole);
+    let outcome = run(Some([100, 0, 0]), config, dark).await;
+    outcome.assert_survived();
+    let before = outcome.samples.0.iter().filter(|s| s.end < outcome.fault);
+    assert!(
+        before.clone().all(|s| s.result.as_deref() == Ok("aws")),
+        "one that stands by served before its turn"
+    );
+    let last = outcome.samples.0.iter().max_by_key(|s| s.end).unwrap();
+    assert_ne!(last.result.as_deref(), Ok("aws"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,13 +112,9 @@ async fn pods_that_vanish_are_left_for_other_regions() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pods_that_turn_slow_are_left_for_others() {
-    let slow = async |world: &World| {
-        for pod in &world.region("gcp").pods {
-            pod.slow(Duration::from_secs(10));
-        }
-    };
-    run(None, config, slow).await.assert_survived();
+async fn pods_that_freeze_are_left_for_other_regions() {
+    let freeze = async |world: &World| world.region("gcp").pods(Mode::Freeze);
+    run(None, config, freeze).await.assert_survived();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -117,13 +127,13 @@ async fn a_region_that_flaps_costs_nothing_after_two_seconds() {
             sleep(Duration::from_secs(1)).await;
         }
     };
-    run(Some(1), config, flap).await.assert_survived();
+    run(Some([1; 3]), config, flap).await.assert_survived();
 }
 
 /// The same run with retries and checks off: the assertion above must be able to fail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_retries_and_checks_the_same_outage_is_seen_by_clients() {
-    for (weight, mode) in [(Some(1), Mode::BlackHole), (None, Mode::Refuse)] {
+    for (weight, mode) in [(Some([1; 3]), Mode::BlackHole), (None, Mode::Refuse)] {
         let fault = async |world: &World| {
             if weight.is_some() {
                 lose_aws(world, mode);

@@ -23,47 +23,70 @@ pub(crate) const MODEL: &str = "digits";
 pub(crate) const CLUSTERS: [&str; 3] = ["aws", "gcp", "azure"];
 const PODS: usize = 3;
 
+/// A body that ends the process that reads it.
+pub(crate) const DEADLY: &str = "deadly";
+
 /// A fake model server behind a link.
 #[derive(Debug)]
 pub(crate) struct Pod {
     pub(crate) link: Link,
-    delay: Arc<AtomicU64>,
+    server: Arc<Server>,
     _task: AbortOnDropHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Server {
+    /// Milliseconds that inference takes.
+    delay: AtomicU64,
+    /// Inferences that were begun.
+    begun: AtomicU64,
 }
 
 impl Pod {
     pub(crate) async fn start() -> Self {
-        let delay = Arc::new(AtomicU64::new(0));
+        let server = Arc::new(Server::default());
         let app = Router::new()
             .route("/{*path}", any(answer))
-            .with_state(delay.clone());
+            .with_state(server.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let link = Link::to(listener.local_addr().unwrap()).await;
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self {
             link,
-            delay,
+            server,
             _task: AbortOnDropHandle::new(task),
         }
+    }
+
+    /// Inferences that were begun here.
+    pub(crate) fn begun(&self) -> u64 {
+        self.server.begun.load(Ordering::Relaxed)
     }
 
     /// Makes inference take this long; checks stay fast.
     pub(crate) fn slow(&self, delay: Duration) {
         let millis = u64::try_from(delay.as_millis()).unwrap();
-        self.delay.store(millis, Ordering::Relaxed);
+        self.server.delay.store(millis, Ordering::Relaxed);
     }
 }
 
 async fn answer(
-    State(delay): State<Arc<AtomicU64>>,
+    State(server): State<Arc<Server>>,
     request: axum::extract::Request,
 ) -> axum::Json<String> {
     let path = request.uri().path().to_owned();
     let body = axum::body::to_bytes(request.into_body(), 16 << 20).await;
+    let body = body.unwrap();
     if path.ends_with("/infer") {
-        sleep(Duration::from_millis(delay.load(Ordering::Relaxed))).await;
+        server.begun.fetch_add(1, Ordering::Relaxed);
+        let delay = server.delay.load(Ordering::Relaxed);
+        sleep(Duration::from_millis(delay)).await;
     }
-    axum::Json(format!("{path} {}", body.unwrap().len()))
+    if body == DEADLY {
+        // Ends the task of the connection, and so the connection, without an answer.
+        std::panic::resume_unwind(Box::new(()));
+    }
+    axum::Json(format!("{path} {}", body.len()))
 }
 
 /// One region.
@@ -83,7 +106,7 @@ pub(crate) struct Region {
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) regions: Vec<Region>,
-    local_weight: Option<i32>,
+    weights: Option<[i32; 3]>,
     seq: i64,
 }
 
@@ -132,6 +155,11 @@ impl Region {
             input,
             _task: AbortOnDropHandle::new(tokio::spawn(task)),
         }
+    }
+
+    /// Inferences that were begun in this region.
+    pub(crate) fn begun(&self) -> u64 {
+        self.pods.iter().map(Pod::begun).sum()
     }
 
     /// Breaks, or mends, all pods.
@@ -187,14 +215,14 @@ pub(crate) fn input(spec: RoutingSnapshotSpec, pods: &BTreeSet<SocketAddr>) -> I
 }
 
 impl World {
-    pub(crate) async fn start(local_weight: Option<i32>, config: impl Fn(&str) -> Config) -> Self {
+    pub(crate) async fn start(weights: Option<[i32; 3]>, config: impl Fn(&str) -> Config) -> Self {
         let mut regions = Vec::new();
         for cluster in CLUSTERS {
             regions.push(Region::start(config(cluster), cluster).await);
         }
         let mut world = Self {
             regions,
-            local_weight,
+            weights,
             seq: 0,
         };
         world.publish(&[revision("aaaaaaaaaa", 100)]);
@@ -203,6 +231,11 @@ impl World {
 
     pub(crate) fn region(&self, cluster: &str) -> &Region {
         self.regions.iter().find(|r| r.cluster == cluster).unwrap()
+    }
+
+    fn weight(&self, cluster: &str) -> Option<i32> {
+        let index = CLUSTERS.iter().position(|c| *c == cluster)?;
+        Some(self.weights?[index])
     }
 
     /// Publishes a new epoch in which every region serves `revisions`.
@@ -214,7 +247,7 @@ impl World {
                 cluster: other.cluster.to_owned(),
                 provider: Provider::Aws,
                 address: other.link.address().to_string(),
-                weight: 1,
+                weight: self.weight(other.cluster).unwrap_or(1),
                 revisions: revisions
                     .iter()
                     .filter(|r| r.weight > 0)
@@ -224,7 +257,7 @@ impl World {
             let spec = snapshot(
                 region.cluster,
                 self.seq,
-                self.local_weight,
+                self.weight(region.cluster),
                 revisions.to_vec(),
                 routes.collect(),
             );
