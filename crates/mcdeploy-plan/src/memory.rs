@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use mcdeploy_api::{Epoch, Reason, RolloutStepState, Sha256Digest};
 
-use crate::{Action, Plan, RefusedFacts, World};
+use crate::{
+    action::{Action, Plan},
+    world::{RefusedFacts, World},
+};
 
 /// Since when things are as they are, for one deployment.
 #[derive(Clone, Debug, Default)]

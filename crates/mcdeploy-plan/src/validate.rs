@@ -1,43 +1,12 @@
 //! The one place for errors of the user. Pure.
 
-use mcdeploy_api::{Reason, Sha256Digest};
+use mcdeploy_api::Sha256Digest;
 
-use crate::{RevisionRecord, RolloutFacts, World, placement, status::is_complete, traffic};
-
-/// Why a deployment cannot be acted on. Nothing is changed then.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
-    /// The model version does not exist.
-    #[error("ModelVersion {name:?} does not exist in namespace {namespace:?}: push it first")]
-    ModelVersionNotFound {
-        /// What the deployment names.
-        name: String,
-        /// Where it was looked for.
-        namespace: String,
-    },
-    /// No member cluster is placed.
-    #[error("no member cluster matches the placement ({wanted}): add one or change it")]
-    NoClusterPlaced {
-        /// What matched nothing.
-        wanted: String,
-    },
-    /// The scope leaves nothing.
-    #[error("no placed cluster is in the rollout's scope ({wanted})")]
-    NothingInScope {
-        /// What the scope says.
-        wanted: String,
-    },
-}
-
-impl Invalid {
-    /// The same in one word.
-    pub fn reason(&self) -> Reason {
-        match self {
-            Self::ModelVersionNotFound { .. } => Reason::ModelVersionNotFound,
-            Self::NoClusterPlaced { .. } | Self::NothingInScope { .. } => Reason::NoClusterMatches,
-        }
-    }
-}
+use crate::{
+    action::Invalid,
+    revision::RevisionRecord,
+    world::{World, last_complete_revision, placed, unmatched, waves},
+};
 
 /// A deployment that can be acted on.
 pub(crate) struct Valid {
@@ -124,13 +93,13 @@ pub(crate) fn validate(world: &World) -> Result<Valid, Invalid> {
             namespace: world.deployment.namespace.clone(),
         });
     };
-    let placed = placement::placed(spec, &world.members);
+    let placed = placed(spec, &world.members);
     if placed.is_empty() {
         return Err(Invalid::NoClusterPlaced {
-            wanted: placement::unmatched(&spec.placement, &world.members).join(", "),
+            wanted: unmatched(&spec.placement, &world.members).join(", "),
         });
     }
-    let waves = placement::waves(spec, &world.members);
+    let waves = waves(spec, &world.members);
     if waves.is_empty() {
         let scope = spec.scope.clone().unwrap_or_default();
         let providers = scope.providers.iter().map(ToString::to_string);
@@ -152,7 +121,7 @@ pub(crate) fn validate(world: &World) -> Result<Valid, Invalid> {
     valid.base = last_complete(world, &valid);
     if valid.base.is_some() {
         let mut placed = valid.placed.clone();
-        placed.retain(|name| !valid.in_scope(name) && traffic::serving(world, name).is_empty());
+        placed.retain(|name| !valid.in_scope(name) && world.serving(name).is_empty());
         placed.sort();
         valid.joining = placed;
     }
@@ -164,13 +133,4 @@ fn last_complete(world: &World, valid: &Valid) -> Option<(String, RevisionRecord
     let recorded = || world.records.get(id).cloned();
     let is_target = (*id == valid.target).then(|| valid.record.clone());
     Some((id.to_owned(), is_target.or_else(recorded)?))
-}
-
-/// The revision of the newest rollout that was complete, if one was.
-pub fn last_complete_revision(rollouts: &[RolloutFacts]) -> Option<&str> {
-    let complete = rollouts
-        .iter()
-        .filter(|rollout| is_complete(&rollout.status));
-    let newest = complete.max_by_key(|rollout| rollout.spec.deployment_generation)?;
-    Some(&newest.spec.to_revision)
 }

@@ -249,7 +249,7 @@ fn entries_of_the_user_come_first_and_bad_files_are_refused() {
 fn every_listed_region_has_a_price_within_its_provider() {
     let book = builtin();
     let file: serde_json::Value =
-        serde_json::from_str(include_str!("../../data/transfer-prices.json")).unwrap();
+        serde_json::from_str(include_str!("../../../data/transfer-prices.json")).unwrap();
     let regions: Vec<Location> = file["regions"]
         .as_array()
         .unwrap()

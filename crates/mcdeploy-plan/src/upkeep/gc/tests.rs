@@ -8,7 +8,7 @@ use mcdeploy_api::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::RevisionRecord;
+use crate::revision::RevisionRecord;
 
 const DAY: Duration = Duration::from_hours(24);
 

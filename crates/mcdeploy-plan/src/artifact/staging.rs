@@ -1,49 +1,16 @@
 //! Versions in the caches of a cluster's nodes: brought there before pods start, and kept
 //! there as long as something runs of them or they may be returned to.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use mcdeploy_api::{NodeCache, ReplicaState, Sha256Digest, StagedState};
+use mcdeploy_api::{NodeCache, Sha256Digest, StagedState};
 
 use crate::{
-    Action, MemberFacts, MemberView, World,
-    rollout::usable_store,
-    status::is_complete,
-    traffic::seen,
+    action::{Action, Stage, StageVersion},
     validate::{Goal, Valid},
+    world::{MemberFacts, MemberView, World},
 };
 
 /// Revisions that were complete and may be returned to, the present one included.
 const RETURNED_TO: usize = 2;
-
-/// What a cluster's nodes are told by one deployment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stage {
-    /// Member cluster.
-    pub cluster: String,
-    /// All that the deployment wants there, sorted by key.
-    pub versions: Vec<StageVersion>,
-}
-
-/// A version that nodes are to have, or to keep if they have it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct StageVersion {
-    /// Its key: another one when what goes with it is another.
-    pub key: String,
-    /// Digest of its manifest.
-    pub digest: Sha256Digest,
-    /// The revision whose version nodes are to fetch; `None`: it is only kept.
-    pub fetch: Option<String>,
-}
-
-/// What the nodes of a cluster were told, and what they say.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct StagingFacts {
-    /// Keys of this deployment.
-    pub keys: BTreeSet<String>,
-    /// How far each node is with each version, by node.
-    pub nodes: BTreeMap<String, BTreeMap<Sha256Digest, StagedState>>,
-}
 
 /// What every key of a deployment has in its middle.
 pub fn staging_owner(namespace: &str, deployment: &str) -> String {
@@ -60,7 +27,7 @@ fn key(world: &World, digest: &Sha256Digest, how: &str) -> String {
 pub(crate) fn actions(world: &World, valid: &Valid) -> Vec<Action> {
     let members = world.members.keys();
     let stages = members.filter_map(|name| {
-        let (member, view) = seen(world, name)?;
+        let (member, view) = world.seen(name)?;
         let versions = wanted(world, valid, name, member, view);
         stage(name, view, versions)
     });
@@ -116,7 +83,7 @@ fn wanted(
 /// The newest revisions that were complete.
 fn returned_to(world: &World) -> Vec<&str> {
     let complete = world.rollouts.iter();
-    let mut complete: Vec<_> = complete.filter(|r| is_complete(&r.status)).collect();
+    let mut complete: Vec<_> = complete.filter(|r| r.is_complete()).collect();
     complete.sort_by_key(|rollout| std::cmp::Reverse(rollout.spec.deployment_generation));
     let mut newest: Vec<&str> = Vec::new();
     for rollout in complete {
@@ -137,12 +104,11 @@ fn fetch(
     cache: &NodeCache,
     view: &MemberView,
 ) -> Option<StageVersion> {
-    let version = usable_store(world, member).ok()?;
+    let version = world.usable_store(member).ok()?;
     let digest = goal.digest();
     let how = Sha256Digest::of(format!("{version}/{}", cache.size_bytes)).short(16);
     let key = key(world, &digest, &how);
-    let replica = world.replicas.get(&(member.store.clone(), digest));
-    let verified = replica.is_some_and(|replica| replica.state == ReplicaState::Verified);
+    let verified = world.is_verified(&member.store, digest);
     (verified || view.staging.keys.contains(&key)).then(|| StageVersion {
         key,
         digest,

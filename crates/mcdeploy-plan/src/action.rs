@@ -1,17 +1,13 @@
-//! The plan: what to do now, and what is waited for.
+//! Words of the output: what to do now, and what is waited for.
 
 use std::collections::BTreeSet;
 
 use mcdeploy_api::{
-    ModelRolloutSpec, ObjectName, Reason, RolloutStepState, RolloutWave, RoutingSnapshotSpec,
+    ModelRolloutSpec, PinnedImage, Reason, RolloutStepState, RoutingSnapshotSpec, Sha256Digest,
     TrafficPolicyStatus,
 };
 
-use crate::{
-    Invalid, RevisionRecord, Stage, StartImageCopy, World, history, replication, retire, rollout,
-    staging, traffic,
-    validate::{Valid, validate},
-};
+use crate::{revision::RevisionRecord, world::World};
 
 /// What to do now, in order, and what is waited for.
 #[must_use]
@@ -51,23 +47,19 @@ impl Plan {
         !self.actions.is_empty() || self.draining || steps.any(running)
     }
 
-    /// Withholds upkeep that rests after it was refused.
-    fn rest(mut self, world: &World) -> Self {
-        let Self {
-            actions, resting, ..
-        } = &mut self;
-        actions.retain(|action| {
-            let Some(key) = action.upkeep() else {
-                return true;
-            };
-            let facts = world.upkeep.get(&key);
-            let rests = facts.is_some_and(|facts| facts.rests_until > world.now);
-            if rests {
-                resting.insert(key);
-            }
-            !rests
-        });
-        self
+    /// A plan that does nothing.
+    pub(crate) fn empty(world: &World) -> Self {
+        Self {
+            generation: world.deployment.generation,
+            actions: vec![],
+            waiting: vec![],
+            steps: vec![],
+            joining: vec![],
+            target: None,
+            invalid: None,
+            draining: false,
+            resting: BTreeSet::new(),
+        }
     }
 }
 
@@ -275,143 +267,68 @@ pub struct Step {
     pub message: String,
 }
 
-/// Decides what to do about a world.
-pub fn plan(world: &World) -> Plan {
-    let plan = if world.deployment.deleting {
-        retire::plan(world)
-    } else {
-        match validate(world) {
-            Ok(valid) => rollout_plan(world, valid),
-            Err(invalid) => invalid_plan(world, invalid),
-        }
-    };
-    plan.rest(world)
+/// What a cluster's nodes are told by one deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Member cluster.
+    pub cluster: String,
+    /// All that the deployment wants there, sorted by key.
+    pub versions: Vec<StageVersion>,
 }
 
-impl Plan {
-    /// A plan that does nothing.
-    pub(crate) fn empty(world: &World) -> Self {
-        Self {
-            generation: world.deployment.generation,
-            actions: vec![],
-            waiting: vec![],
-            steps: vec![],
-            joining: vec![],
-            target: None,
-            invalid: None,
-            draining: false,
-            resting: BTreeSet::new(),
-        }
-    }
+/// A version that nodes are to have, or to keep if they have it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StageVersion {
+    /// Its key: another one when what goes with it is another.
+    pub key: String,
+    /// Digest of its manifest.
+    pub digest: Sha256Digest,
+    /// The revision whose version nodes are to fetch; `None`: it is only kept.
+    pub fetch: Option<String>,
 }
 
-fn invalid_plan(world: &World, invalid: Invalid) -> Plan {
-    Plan {
-        waiting: vec![Waiting {
-            cluster: None,
-            reason: invalid.reason(),
-            message: invalid.to_string(),
-        }],
-        invalid: Some(invalid),
-        ..Plan::empty(world)
-    }
+/// A copy of an image to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartImageCopy {
+    /// Member cluster that the Job runs in: beside the source, where that is a mirror.
+    pub cluster: String,
+    /// Where it is.
+    pub source: PinnedImage,
+    /// Where it is to be.
+    pub target: PinnedImage,
 }
 
-fn rollout_plan(world: &World, valid: Valid) -> Plan {
-    let mut actions = records(world, &valid);
-    actions.extend(history::forget(world, &valid));
-    actions.extend(staging::actions(world, &valid));
-    let judged = rollout::judge_all(world, &valid);
-    let joining = rollout::judge_joining(world, &valid);
-    let mut raises = Vec::new();
-    let mut take = |judged: Vec<rollout::Judged>| {
-        let mut steps = Vec::new();
-        for judged in judged {
-            for action in judged.actions {
-                // Two clusters that share a store want the same copy.
-                if !actions.contains(&action) {
-                    actions.push(action);
-                }
-            }
-            if judged.raise {
-                raises.push(judged.step.cluster.clone());
-            }
-            steps.push(judged.step);
-        }
-        steps
-    };
-    let (steps, joining) = (take(judged), take(joining));
-    for name in &valid.placed {
-        if let Some(member) = world.members.get(name) {
-            for action in rollout::keep(world, &valid, name, member) {
-                if !actions.contains(&action) {
-                    actions.push(action);
-                }
-            }
+/// Why a deployment cannot be acted on. Nothing is changed then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// The model version does not exist.
+    #[error("ModelVersion {name:?} does not exist in namespace {namespace:?}: push it first")]
+    ModelVersionNotFound {
+        /// What the deployment names.
+        name: String,
+        /// Where it was looked for.
+        namespace: String,
+    },
+    /// No member cluster is placed.
+    #[error("no member cluster matches the placement ({wanted}): add one or change it")]
+    NoClusterPlaced {
+        /// What matched nothing.
+        wanted: String,
+    },
+    /// The scope leaves nothing.
+    #[error("no placed cluster is in the rollout's scope ({wanted})")]
+    NothingInScope {
+        /// What the scope says.
+        wanted: String,
+    },
+}
+
+impl Invalid {
+    /// The same in one word.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::ModelVersionNotFound { .. } => Reason::ModelVersionNotFound,
+            Self::NoClusterPlaced { .. } | Self::NothingInScope { .. } => Reason::NoClusterMatches,
         }
     }
-    let mut actions = replication::read_once(actions);
-    let traffic = traffic::decide(world, &valid, &raises);
-    actions.extend(traffic.actions);
-    let mut waiting = waiting(steps.iter().chain(&joining));
-    waiting.extend(traffic.leaving);
-    Plan {
-        actions,
-        waiting,
-        steps,
-        joining,
-        target: Some((valid.target, valid.record)),
-        draining: traffic.draining,
-        ..Plan::empty(world)
-    }
-}
-
-/// What the hub has to hold before anything is done elsewhere.
-fn records(world: &World, valid: &Valid) -> Vec<Action> {
-    let mut actions = Vec::new();
-    let deployment = &world.deployment;
-    if !deployment.held {
-        actions.push(Action::HoldDeployment);
-    }
-    if !world.records.contains_key(&valid.target) {
-        actions.push(Action::RecordRevision {
-            revision: valid.target.clone(),
-            record: valid.record.clone(),
-        });
-    }
-    let name = rollout_name(world);
-    if !world.rollouts.iter().any(|rollout| rollout.name == name) {
-        let waves = valid.waves.iter().map(|clusters| RolloutWave {
-            clusters: clusters.clone(),
-        });
-        let spec = ModelRolloutSpec {
-            deployment_ref: ObjectName::new(deployment.name.clone()),
-            deployment_generation: deployment.generation,
-            to_revision: valid.target.clone(),
-            to_version: valid.record.version.clone(),
-            waves: waves.collect(),
-            requested_by: deployment.requested_by.clone(),
-        };
-        actions.push(Action::CreateRollout { name, spec });
-    }
-    if world.policy.is_none() {
-        let name = deployment.name.clone();
-        actions.push(Action::CreatePolicy { name });
-    }
-    actions
-}
-
-pub(crate) fn rollout_name(world: &World) -> String {
-    let deployment = &world.deployment;
-    format!("{}-{}", deployment.name, deployment.generation)
-}
-
-fn waiting<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<Waiting> {
-    let open = steps.filter(|step| step.state != RolloutStepState::Done);
-    open.map(|step| Waiting {
-        cluster: Some(step.cluster.clone()),
-        reason: step.reason,
-        message: step.message.clone(),
-    })
-    .collect()
 }

@@ -1,10 +1,10 @@
-//! Which clusters, and in which order.
+//! Which clusters a selection names, and in which order.
 
 use std::collections::BTreeMap;
 
 use mcdeploy_api::{ClusterSelection, ModelDeploymentSpec};
 
-use crate::MemberFacts;
+use super::MemberFacts;
 
 /// Clusters that should serve, in the order in which placement names them: first its
 /// providers, each with its clusters sorted by name, then its clusters.

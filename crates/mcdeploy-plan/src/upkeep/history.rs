@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Action, RolloutFacts, World,
-    status::{finished, is_complete},
-    traffic,
+    action::Action,
     validate::Valid,
+    world::{RolloutFacts, World},
 };
 
 /// Rollouts that are kept, the present one included.
@@ -18,12 +17,12 @@ pub(crate) fn forget(world: &World, valid: &Valid) -> Vec<Action> {
     let mut rollouts: Vec<_> = world.rollouts.iter().collect();
     rollouts.sort_by_key(|rollout| std::cmp::Reverse(rollout.spec.deployment_generation));
     let (kept, old) = rollouts.split_at(rollouts.len().min(KEPT));
-    let last_complete = rollouts.iter().find(|rollout| is_complete(&rollout.status));
+    let last_complete = rollouts.iter().find(|rollout| rollout.is_complete());
     let is_base =
         |rollout: &RolloutFacts| last_complete.is_some_and(|last| last.name == rollout.name);
     let closed = old
         .iter()
-        .filter(|rollout| finished(&rollout.status) && !is_base(rollout));
+        .filter(|rollout| rollout.is_closed() && !is_base(rollout));
     let mut actions: Vec<_> = closed
         .map(|rollout| Action::DeleteRollout {
             name: rollout.name.clone(),
@@ -41,9 +40,7 @@ pub(crate) fn forget(world: &World, valid: &Valid) -> Vec<Action> {
     let views = world.members.values().filter_map(|member| member.seen());
     needed.extend(views.flat_map(|view| view.revisions.keys().map(String::as_str)));
     let members = world.members.keys();
-    let serving: Vec<_> = members
-        .flat_map(|name| traffic::serving(world, name))
-        .collect();
+    let serving: Vec<_> = members.flat_map(|name| world.serving(name)).collect();
     needed.extend(serving.iter().map(|(revision, _)| revision.as_str()));
     let unneeded = world
         .records

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mcdeploy_api::{ModelDeploymentStatus, Sha256Digest, names::model_version_name};
 
 use super::Keep;
-use crate::RevisionRecord;
+use crate::revision::RevisionRecord;
 
 /// A part of the hub that was read, or why it was not.
 pub type Looked<T> = Result<T, String>;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::NanoUsd;
 
-const BUILTIN: &str = include_str!("../../data/transfer-prices.json");
+const BUILTIN: &str = include_str!("../../../data/transfer-prices.json");
 
 /// Where bytes are: a provider's region.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use mcdeploy_api::{
     StoreReplicaStatus, set_condition,
 };
 
-use crate::ReplicaFacts;
+use crate::world::ReplicaFacts;
 
 /// The status of a version after looking at some of its copies. `looked` has one entry
 /// per store, in any order; stores that were not looked at keep their entry. `copying` says

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use mcdeploy_api::{ReplicaState, RolloutStepState, Sha256Digest};
 
-use crate::{Plan, World};
+use crate::{action::Plan, world::World};
 
 /// What a copy is to take at most, in seconds: in 99.99 % of all cases, as the one provider
 /// promises that promises most (S3 Replication Time Control). Source:

@@ -1,32 +1,13 @@
 //! Getting an image, by digest, into the registry that a cluster pulls from.
 
-use mcdeploy_api::{ImageRegistry, PinnedImage, Reason};
+use mcdeploy_api::{PinnedImage, Reason};
 
+use super::Artifact;
 use crate::{
-    Action, ImageCopyFacts, ImageState, MemberFacts, RevisionRecord, TransferState, World,
-    replication::Artifact,
-    rollout::{acted_on, kept_revision},
+    action::{Action, StartImageCopy},
+    revision::RevisionRecord,
+    world::{ImageCopyFacts, ImageState, MemberFacts, TransferState, World},
 };
-
-/// A copy of an image to be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StartImageCopy {
-    /// Member cluster that the Job runs in: beside the source, where that is a mirror.
-    pub cluster: String,
-    /// Where it is.
-    pub source: PinnedImage,
-    /// Where it is to be.
-    pub target: PinnedImage,
-}
-
-/// An image that the planner wants looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageWanted {
-    /// The image in the registry.
-    pub image: PinnedImage,
-    /// How to ask the registry.
-    pub registry: ImageRegistry,
-}
 
 /// Looks at the image of a revision in a cluster's registry and says what to do about it.
 /// A cluster without a registry of its own needs nothing.
@@ -53,7 +34,7 @@ pub(crate) fn image(
             (Artifact::Coming(Reason::Pending, message), vec![])
         }
         Some(ImageState::Whole) => {
-            let ended = jobs(world, &target).filter(|(_, job)| ended(job));
+            let ended = jobs(world, &target).filter(|(_, job)| job.state.is_ended());
             (Artifact::Verified, ended.map(delete).collect())
         }
         Some(ImageState::Unknown { reason, message }) => {
@@ -71,7 +52,7 @@ fn missing(
 ) -> (Artifact, Vec<Action>) {
     let coming = |message| Artifact::Coming(Reason::ImageCopying, message);
     let all: Vec<_> = jobs(world, &target).collect();
-    if let Some((runs_in, job)) = all.iter().find(|(_, job)| !ended(job)) {
+    if let Some((runs_in, job)) = all.iter().find(|(_, job)| !job.state.is_ended()) {
         let message = format!("{} runs in {runs_in}", job.name);
         return (coming(message), vec![]);
     }
@@ -167,48 +148,9 @@ fn jobs<'a>(
     })
 }
 
-fn ended(job: &ImageCopyFacts) -> bool {
-    match job.state {
-        TransferState::Running => false,
-        TransferState::Succeeded { .. } | TransferState::Failed { .. } => true,
-    }
-}
-
 fn delete((cluster, job): (&String, &ImageCopyFacts)) -> Action {
     Action::DeleteTransfer {
         cluster: cluster.clone(),
         name: job.name.clone(),
     }
-}
-
-/// Images to look for in this world, in every member's registry: those of the target, of
-/// what a new cluster gets, and of revisions whose objects have to be put back. One entry
-/// per image, sorted.
-pub fn images_wanted(world: &World) -> Vec<ImageWanted> {
-    let Some(valid) = acted_on(world) else {
-        return vec![];
-    };
-    let joining = valid.base_goal().filter(|_| !valid.joining.is_empty());
-    let goals = [Some(valid.target_goal()), joining].into_iter().flatten();
-    let goals = goals.map(|goal| goal.record);
-    let placed = valid.placed.iter();
-    let kept = placed.filter_map(|name| {
-        let member = world.members.get(name)?;
-        Some(kept_revision(world, &valid, name, member)?.1)
-    });
-    let mut wanted = Vec::new();
-    for record in goals.chain(kept) {
-        let Ok(image) = record.container.image.parse::<PinnedImage>() else {
-            continue;
-        };
-        let registries = world.members.values();
-        let registries = registries.filter_map(|member| member.registry.as_ref());
-        wanted.extend(registries.map(|registry| ImageWanted {
-            image: registry.mirror(&image),
-            registry: registry.clone(),
-        }));
-    }
-    wanted.sort_by(|a, b| a.image.cmp(&b.image));
-    wanted.dedup_by(|a, b| a.image == b.image);
-    wanted
 }

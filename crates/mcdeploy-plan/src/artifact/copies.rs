@@ -2,17 +2,12 @@
 
 use mcdeploy_api::{Reason, ReplicaState, Sha256Digest};
 
-use crate::{Action, StartTransfer, TransferFacts, TransferState, World, validate::Goal};
-
-/// The copy in one cluster's store, or of an image in its registry.
-pub(crate) enum Artifact {
-    /// Whole and equal to the manifest.
-    Verified,
-    /// On its way, or not looked at yet.
-    Coming(Reason, String),
-    /// Not to be had without a repair.
-    Stopped(Reason, String),
-}
+use super::Artifact;
+use crate::{
+    action::{Action, StartTransfer},
+    validate::Goal,
+    world::{TransferFacts, TransferState, World},
+};
 
 /// Looks at the copy in `store` and says what to do about it.
 pub(crate) fn artifact(world: &World, goal: Goal<'_>, store: &str) -> (Artifact, Vec<Action>) {
@@ -23,7 +18,7 @@ pub(crate) fn artifact(world: &World, goal: Goal<'_>, store: &str) -> (Artifact,
     match replica.state {
         ReplicaState::Verified => {
             let ended = jobs(world, store, goal.digest())
-                .filter(|(_, job)| ended(job) && !is_missed(world, job));
+                .filter(|(_, job)| job.state.is_ended() && !is_missed(world, job));
             (Artifact::Verified, ended.map(delete).collect())
         }
         ReplicaState::ChecksumMismatch => {
@@ -42,7 +37,7 @@ pub(crate) fn artifact(world: &World, goal: Goal<'_>, store: &str) -> (Artifact,
 fn missing(world: &World, goal: Goal<'_>, store: &str) -> (Artifact, Vec<Action>) {
     let coming = |message| Artifact::Coming(Reason::ArtifactCopying, message);
     let all: Vec<_> = jobs(world, store, goal.digest()).collect();
-    if let Some((cluster, job)) = all.iter().find(|(_, job)| !ended(job)) {
+    if let Some((cluster, job)) = all.iter().find(|(_, job)| !job.state.is_ended()) {
         let message = format!("transfer {} runs in {cluster}", job.name);
         return (coming(message), vec![]);
     }
@@ -190,13 +185,6 @@ fn reads_the_same(a: &StartTransfer, b: &StartTransfer) -> bool {
     a.cluster == b.cluster
         && a.source == b.source
         && a.record.manifest_digest == b.record.manifest_digest
-}
-
-fn ended(job: &TransferFacts) -> bool {
-    match job.state {
-        TransferState::Running => false,
-        TransferState::Succeeded { .. } | TransferState::Failed { .. } => true,
-    }
 }
 
 fn delete((cluster, job): (&String, &TransferFacts)) -> Action {

@@ -1,0 +1,75 @@
+//! The decision, stored first, and the snapshots that carry it.
+
+use mcdeploy_api::{Epoch, RoutingSnapshotSpec, Sha256Digest, TrafficPolicyStatus};
+
+use super::weights::weights;
+use crate::{
+    action::{Action, DecideTraffic},
+    validate::Valid,
+    world::{MemberFacts, PolicyFacts, World},
+};
+
+/// The decision, where what is told differs from the one in force, and what changed.
+pub(super) fn publish(
+    world: &World,
+    valid: &Valid,
+    policy: &PolicyFacts,
+    raises: &[String],
+    contents: &[(String, String)],
+    changed: Vec<RoutingSnapshotSpec>,
+) -> Vec<Action> {
+    if changed.is_empty() {
+        return vec![];
+    }
+    // Pairs of strings always serialise.
+    let hash = Sha256Digest::of(serde_json::to_vec(contents).unwrap_or_default()).hex();
+    let highest = highest_epoch(world, policy);
+    let stored = policy.status.epoch.unwrap_or_default();
+    let older = |spec: &RoutingSnapshotSpec| {
+        let now = world
+            .seen(&spec.cluster)
+            .and_then(|(_, view)| view.snapshot.as_ref());
+        now.is_none_or(|now| now.spec.epoch < stored)
+    };
+    let stands = policy.status.hash.as_ref() == Some(&hash)
+        && stored == highest
+        && stored.term >= world.term
+        && changed.iter().all(older);
+    let epoch = if stands {
+        stored
+    } else {
+        Epoch {
+            term: highest.term.max(world.term),
+            seq: highest.seq + 1,
+        }
+    };
+    let mut actions = Vec::new();
+    if !stands {
+        actions.push(Action::DecideTraffic(DecideTraffic {
+            policy: policy.name.clone(),
+            resource_version: policy.resource_version.clone(),
+            status: TrafficPolicyStatus {
+                observed_generation: Some(policy.generation),
+                conditions: policy.status.conditions.clone(),
+                epoch: Some(epoch),
+                hash: Some(hash),
+                weights: weights(world, valid, policy, raises),
+            },
+        }));
+    }
+    actions.extend(changed.into_iter().map(|spec| Action::PublishSnapshot {
+        cluster: spec.cluster.clone(),
+        spec: RoutingSnapshotSpec { epoch, ..spec },
+    }));
+    actions
+}
+
+/// The highest epoch that any gateway was told.
+fn highest_epoch(world: &World, policy: &PolicyFacts) -> Epoch {
+    let views = world.members.values().filter_map(MemberFacts::seen);
+    let told = views.filter_map(|view| view.snapshot.as_ref());
+    let applied = told.clone().flat_map(|s| s.applied.iter().map(|a| a.epoch));
+    let told = told.map(|snapshot| snapshot.spec.epoch);
+    let stored = policy.status.epoch.unwrap_or_default();
+    told.chain(applied).fold(stored, Epoch::max)
+}
