@@ -11,7 +11,7 @@ use mcdeploy_api::Reason;
 pub(crate) use copies::{artifact, read_once};
 pub(crate) use images::image;
 pub use staging::staging_owner;
-pub(crate) use staging::{actions as staging_actions, release, waits};
+pub(crate) use staging::{actions as stage, release, waits};
 
 /// The copy in one cluster's store, or of an image in its registry.
 pub(crate) enum Artifact {

@@ -16,6 +16,7 @@ mod action;
 mod artifact;
 mod asks;
 mod memory;
+mod placement;
 mod plan;
 mod revision;
 mod rollout;

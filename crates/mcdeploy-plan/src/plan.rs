@@ -7,22 +7,42 @@ use crate::{
     action::{Action, Invalid, Plan, Step, Waiting},
     artifact,
     asks::{ImageWanted, ProbeWanted, ReplicaWanted},
+    placement::{Placement, place},
     rollout::{self, Judged},
     traffic, upkeep,
-    validate::{Valid, validate},
+    validate::validate,
     world::World,
 };
 
 /// Decides what to do about a world.
 pub fn plan(world: &World) -> Plan {
-    let plan = if world.deployment.deleting {
-        upkeep::deleted(world)
-    } else {
-        match validate(world) {
-            Ok(valid) => rollout_plan(world, valid),
-            Err(invalid) => invalid_plan(world, invalid),
-        }
+    if world.deployment.deleting {
+        return upkeep::rest(world, upkeep::deleted(world));
+    }
+    let target = match validate(world) {
+        Ok(target) => target,
+        Err(invalid) => return invalid_plan(world, invalid),
     };
+    let placement = place(world, target);
+    let mut plan = Plan::empty(world);
+    let mut raises = Vec::new();
+    plan.actions = rollout::records(world, &placement);
+    plan.actions.extend(upkeep::forget(world, &placement));
+    plan.actions.extend(artifact::stage(world, &placement));
+    let judged = rollout::judge_all(world, &placement);
+    plan.steps = take(&mut plan.actions, &mut raises, judged);
+    let judged = rollout::judge_joining(world, &placement);
+    plan.joining = take(&mut plan.actions, &mut raises, judged);
+    add(&mut plan.actions, rollout::keep(world, &placement));
+    plan.actions = artifact::read_once(plan.actions);
+    let traffic = traffic::plan(world, &placement, &raises);
+    plan.actions.extend(traffic.actions);
+    let left = upkeep::prune(world, &placement);
+    plan.actions.extend(left.actions);
+    plan.waiting = waiting(plan.steps.iter().chain(&plan.joining));
+    plan.waiting.extend(left.waiting);
+    plan.draining = traffic.draining || left.draining;
+    plan.target = Some((placement.target.revision, placement.target.record));
     upkeep::rest(world, plan)
 }
 
@@ -36,36 +56,6 @@ fn invalid_plan(world: &World, invalid: Invalid) -> Plan {
         invalid: Some(invalid),
         ..Plan::empty(world)
     }
-}
-
-fn rollout_plan(world: &World, valid: Valid) -> Plan {
-    let mut plan = Plan::empty(world);
-    plan.actions = rollout::records(world, &valid);
-    plan.actions.extend(upkeep::forget(world, &valid));
-    plan.actions
-        .extend(artifact::staging_actions(world, &valid));
-    let mut raises = Vec::new();
-    plan.steps = take(
-        &mut plan.actions,
-        &mut raises,
-        rollout::judge_all(world, &valid),
-    );
-    plan.joining = take(
-        &mut plan.actions,
-        &mut raises,
-        rollout::judge_joining(world, &valid),
-    );
-    add(&mut plan.actions, rollout::keep(world, &valid));
-    plan.actions = artifact::read_once(plan.actions);
-    let traffic = traffic::plan(world, &valid, &raises);
-    plan.actions.extend(traffic.actions);
-    let left = upkeep::prune(world, &valid);
-    plan.actions.extend(left.actions);
-    plan.waiting = waiting(plan.steps.iter().chain(&plan.joining));
-    plan.waiting.extend(left.waiting);
-    plan.draining = traffic.draining || left.draining;
-    plan.target = Some((valid.target, valid.record));
-    plan
 }
 
 /// Takes what clusters need; answers how far they are.
@@ -101,22 +91,24 @@ fn waiting<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<Waiting> {
 }
 
 /// A deployment that is deleted, or wrong, is not brought anywhere.
-fn acted_on(world: &World) -> Option<Valid> {
-    validate(world).ok().filter(|_| !world.deployment.deleting)
+fn acted_on(world: &World) -> Option<Placement> {
+    let target = validate(world)
+        .ok()
+        .filter(|_| !world.deployment.deleting)?;
+    Some(place(world, target))
 }
 
 /// Copies to look at for this world: those of the target, and of what a new cluster gets,
 /// in every member's store and where they were pushed, and that of a revision whose
 /// objects have to be put back. Sorted.
 pub fn replicas_wanted(world: &World) -> Vec<ReplicaWanted> {
-    let Some(valid) = acted_on(world) else {
+    let Some(placement) = acted_on(world) else {
         return vec![];
     };
-    let joining = valid.base_goal().filter(|_| !valid.joining.is_empty());
     let mut wanted = Vec::new();
-    for goal in [Some(valid.target_goal()), joining].into_iter().flatten() {
+    for goal in placement.goals() {
         let stores = world.members.values().map(|member| member.store.clone());
-        let stores = stores.chain([goal.origin.to_owned()]);
+        let stores = stores.chain(goal.origin.clone());
         let known = stores.filter(|store| world.stores.contains_key(store));
         wanted.extend(known.map(|store| ReplicaWanted {
             store,
@@ -125,20 +117,12 @@ pub fn replicas_wanted(world: &World) -> Vec<ReplicaWanted> {
             digest: goal.digest(),
         }));
     }
-    for name in &valid.placed {
-        let Some(member) = world.members.get(name) else {
-            continue;
-        };
-        let Some((_, record)) = rollout::kept_revision(world, &valid, name, member) else {
-            continue;
-        };
-        wanted.push(ReplicaWanted {
-            store: member.store.clone(),
-            model: record.model.clone(),
-            version: record.version.clone(),
-            digest: record.manifest_digest,
-        });
-    }
+    wanted.extend(rollout::kept(world, &placement).map(|kept| ReplicaWanted {
+        store: kept.member.store.clone(),
+        model: kept.record.model.clone(),
+        version: kept.record.version.clone(),
+        digest: kept.record.manifest_digest,
+    }));
     wanted.sort();
     wanted.dedup();
     wanted
@@ -146,11 +130,11 @@ pub fn replicas_wanted(world: &World) -> Vec<ReplicaWanted> {
 
 /// Probes to take for this world.
 pub fn probes_wanted(world: &World) -> Vec<ProbeWanted> {
-    let Some(valid) = acted_on(world) else {
+    let Some(placement) = acted_on(world) else {
         return vec![];
     };
-    let judged = rollout::judge_all(world, &valid).into_iter();
-    let joining = rollout::judge_joining(world, &valid);
+    let judged = rollout::judge_all(world, &placement).into_iter();
+    let joining = rollout::judge_joining(world, &placement);
     let judged = judged.chain(joining);
     judged.filter_map(|judged| judged.probe).collect()
 }
@@ -159,17 +143,11 @@ pub fn probes_wanted(world: &World) -> Vec<ProbeWanted> {
 /// what a new cluster gets, and of revisions whose objects have to be put back. One entry
 /// per image, sorted.
 pub fn images_wanted(world: &World) -> Vec<ImageWanted> {
-    let Some(valid) = acted_on(world) else {
+    let Some(placement) = acted_on(world) else {
         return vec![];
     };
-    let joining = valid.base_goal().filter(|_| !valid.joining.is_empty());
-    let goals = [Some(valid.target_goal()), joining].into_iter().flatten();
-    let goals = goals.map(|goal| goal.record);
-    let placed = valid.placed.iter();
-    let kept = placed.filter_map(|name| {
-        let member = world.members.get(name)?;
-        Some(rollout::kept_revision(world, &valid, name, member)?.1)
-    });
+    let goals = placement.goals().map(|goal| &goal.record);
+    let kept = rollout::kept(world, &placement).map(|kept| kept.record);
     let mut wanted = Vec::new();
     for record in goals.chain(kept) {
         let Ok(image) = record.container.image.parse::<PinnedImage>() else {

@@ -6,15 +6,15 @@ mod stages;
 
 use mcdeploy_api::RolloutStepState;
 
-pub(crate) use keep::{keep, kept_revision};
+pub(crate) use keep::{keep, kept};
 pub(crate) use record::records;
 use stages::judge;
 
 use crate::{
     action::{Action, Step},
     asks::ProbeWanted,
+    placement::Placement,
     revision::input_hash,
-    validate::Valid,
     world::{MemberFacts, World},
 };
 
@@ -29,14 +29,14 @@ pub(crate) struct Judged {
 }
 
 /// Judges every cluster in scope, in wave order.
-pub(crate) fn judge_all(world: &World, valid: &Valid) -> Vec<Judged> {
+pub(crate) fn judge_all(world: &World, placement: &Placement) -> Vec<Judged> {
     let mut open = true;
     let mut all = Vec::new();
-    for wave in &valid.waves {
+    for wave in &placement.waves {
         let judged: Vec<_> = wave
             .iter()
             .filter_map(|name| Some((name, world.members.get(name)?)))
-            .map(|(name, member)| judge(world, valid.target_goal(), name, member, open))
+            .map(|(name, member)| judge(world, &placement.target, name, member, open))
             .collect();
         open = open && judged.iter().all(|judged| lets_pass(judged.step.state));
         all.extend(judged);
@@ -45,11 +45,11 @@ pub(crate) fn judge_all(world: &World, valid: &Valid) -> Vec<Judged> {
 }
 
 /// Judges every cluster that joins, sorted by name: none waits for another.
-pub(crate) fn judge_joining(world: &World, valid: &Valid) -> Vec<Judged> {
-    let Some(goal) = valid.base_goal() else {
+pub(crate) fn judge_joining(world: &World, placement: &Placement) -> Vec<Judged> {
+    let Some(goal) = &placement.base else {
         return vec![];
     };
-    let joining = valid.joining.iter();
+    let joining = placement.joining.iter();
     let members = joining.filter_map(|name| Some((name, world.members.get(name)?)));
     members
         .map(|(name, member)| judge(world, goal, name, member, true))

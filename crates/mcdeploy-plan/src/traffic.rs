@@ -20,7 +20,7 @@ pub(crate) use leave::leaving;
 pub(crate) use safety::may_leave;
 use snapshots::{regions, revisions};
 
-use crate::{action::Action, validate::Valid, world::World};
+use crate::{action::Action, placement::Placement, world::World};
 
 /// The traffic part of a plan.
 #[derive(Default)]
@@ -31,33 +31,33 @@ pub(crate) struct Traffic {
 
 /// Compares what gateways are told with what they should be told, and plans the
 /// difference: the decision first, then one snapshot per cluster that changes.
-pub(crate) fn plan(world: &World, valid: &Valid, raises: &[String]) -> Traffic {
+pub(crate) fn plan(world: &World, placement: &Placement, raises: &[String]) -> Traffic {
     let Some(policy) = &world.policy else {
         return Traffic::default();
     };
     let mut traffic = Traffic::default();
     let mut contents = Vec::new();
     let mut changed = Vec::new();
-    let mut told = valid.placed.clone();
-    told.extend(leaving(world, valid));
+    let mut told = placement.placed.clone();
+    told.extend(leaving(world, placement));
     told.sort();
     for name in &told {
         let Some((member, view)) = world.seen(name) else {
             continue;
         };
-        let (revisions, draining) = revisions(world, valid, name, member, view, raises);
+        let (revisions, draining) = revisions(world, placement, name, member, view, raises);
         traffic.draining |= draining;
         let spec = RoutingSnapshotSpec {
-            model: valid.record.model.clone(),
+            model: placement.target.record.model.clone(),
             epoch: Epoch::default(),
             hash: String::new(),
             cluster: name.clone(),
             repeatable: policy.spec.repeatable,
             local_weight: weights::local_weight(policy, name, &revisions),
             revisions,
-            regions: regions(world, valid, policy, name, view),
+            regions: regions(world, placement, policy, name, view),
         };
-        let is_empty = spec.regions.is_empty() || !valid.placed.contains(name);
+        let is_empty = spec.regions.is_empty() || !placement.is_placed(name);
         if spec.revisions.is_empty() && is_empty && view.snapshot.is_none() {
             continue;
         }
@@ -71,6 +71,6 @@ pub(crate) fn plan(world: &World, valid: &Valid, raises: &[String]) -> Traffic {
             changed.push(RoutingSnapshotSpec { hash, ..spec });
         }
     }
-    traffic.actions = epoch::publish(world, valid, policy, raises, &contents, changed);
+    traffic.actions = epoch::publish(world, placement, policy, raises, &contents, changed);
     traffic
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Looks at the copy in `store` and says what to do about it.
-pub(crate) fn artifact(world: &World, goal: Goal<'_>, store: &str) -> (Artifact, Vec<Action>) {
+pub(crate) fn artifact(world: &World, goal: &Goal, store: &str) -> (Artifact, Vec<Action>) {
     let Some(replica) = world.replicas.get(&(store.to_owned(), goal.digest())) else {
         let message = format!("the copy in store {store} was not looked at yet");
         return (Artifact::Coming(Reason::Pending, message), vec![]);
@@ -34,7 +34,7 @@ pub(crate) fn artifact(world: &World, goal: Goal<'_>, store: &str) -> (Artifact,
     }
 }
 
-fn missing(world: &World, goal: Goal<'_>, store: &str) -> (Artifact, Vec<Action>) {
+fn missing(world: &World, goal: &Goal, store: &str) -> (Artifact, Vec<Action>) {
     let coming = |message| Artifact::Coming(Reason::ArtifactCopying, message);
     let all: Vec<_> = jobs(world, store, goal.digest()).collect();
     if let Some((cluster, job)) = all.iter().find(|(_, job)| !job.state.is_ended()) {
@@ -85,11 +85,7 @@ fn missing(world: &World, goal: Goal<'_>, store: &str) -> (Artifact, Vec<Action>
 
 /// A verified copy elsewhere, and a visible cluster beside it to run the transfer in.
 /// The store that was pushed to comes first, then the others by name.
-fn source(
-    world: &World,
-    goal: Goal<'_>,
-    target: &str,
-) -> Result<(String, String), (Reason, String)> {
+fn source(world: &World, goal: &Goal, target: &str) -> Result<(String, String), (Reason, String)> {
     let mut verified: Vec<&String> = world
         .replicas
         .iter()
@@ -98,7 +94,7 @@ fn source(
         })
         .map(|((store, _), _)| store)
         .collect();
-    verified.sort_by_key(|store| (store.as_str() != goal.origin, *store));
+    verified.sort_by_key(|store| (Some(*store) != goal.origin.as_ref(), *store));
     for store in &verified {
         let mut beside = world
             .members

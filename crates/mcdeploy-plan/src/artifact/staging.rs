@@ -5,7 +5,8 @@ use mcdeploy_api::{NodeCache, Sha256Digest, StagedState};
 
 use crate::{
     action::{Action, Stage, StageVersion},
-    validate::{Goal, Valid},
+    placement::Placement,
+    validate::Goal,
     world::{MemberFacts, MemberView, World},
 };
 
@@ -24,11 +25,11 @@ fn key(world: &World, digest: &Sha256Digest, how: &str) -> String {
 }
 
 /// Tells nodes what changed. Nobody waits for it: see [`waits`].
-pub(crate) fn actions(world: &World, valid: &Valid) -> Vec<Action> {
+pub(crate) fn actions(world: &World, placement: &Placement) -> Vec<Action> {
     let members = world.members.keys();
     let stages = members.filter_map(|name| {
         let (member, view) = world.seen(name)?;
-        let versions = wanted(world, valid, name, member, view);
+        let versions = wanted(world, placement, name, member, view);
         stage(name, view, versions)
     });
     stages.collect()
@@ -52,7 +53,7 @@ fn stage(cluster: &str, view: &MemberView, versions: Vec<StageVersion>) -> Optio
 
 fn wanted(
     world: &World,
-    valid: &Valid,
+    placement: &Placement,
     name: &str,
     member: &MemberFacts,
     view: &MemberView,
@@ -61,7 +62,7 @@ fn wanted(
         return vec![];
     };
     let mut kept: Vec<&str> = view.revisions.keys().map(String::as_str).collect();
-    if valid.placed.iter().any(|placed| placed == name) {
+    if placement.is_placed(name) {
         kept.extend(returned_to(world));
     }
     let records = kept.iter().filter_map(|id| world.records.get(*id));
@@ -73,7 +74,7 @@ fn wanted(
             fetch: None,
         })
         .collect();
-    let fetched = valid.goal(name);
+    let fetched = placement.goal(name);
     versions.extend(fetched.and_then(|goal| fetch(world, goal, member, cache, view)));
     versions.sort();
     versions.dedup();
@@ -99,7 +100,7 @@ fn returned_to(world: &World) -> Vec<&str> {
 /// takes nothing back.
 fn fetch(
     world: &World,
-    goal: Goal<'_>,
+    goal: &Goal,
     member: &MemberFacts,
     cache: &NodeCache,
     view: &MemberView,
@@ -112,7 +113,7 @@ fn fetch(
     (verified || view.staging.keys.contains(&key)).then(|| StageVersion {
         key,
         digest,
-        fetch: Some(goal.revision.to_owned()),
+        fetch: Some(goal.revision.clone()),
     })
 }
 
@@ -121,7 +122,7 @@ fn fetch(
 /// by themselves.
 pub(crate) fn waits(
     world: &World,
-    goal: Goal<'_>,
+    goal: &Goal,
     cluster: &str,
     member: &MemberFacts,
     view: &MemberView,
@@ -138,7 +139,7 @@ pub(crate) fn waits(
         return None;
     }
     let since = member.staging_since.as_ref();
-    let since = since.filter(|(revision, _)| revision == goal.revision);
+    let since = since.filter(|(revision, _)| *revision == goal.revision);
     let patience = world.timings.staging;
     if since.is_some_and(|(_, since)| world.now.duration_since(*since) >= patience) {
         return None;

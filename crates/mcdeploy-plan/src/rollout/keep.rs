@@ -4,64 +4,78 @@ use super::wanted_hash;
 use crate::{
     action::Action,
     artifact::{self, Artifact},
+    placement::Placement,
     revision::RevisionRecord,
-    validate::Valid,
     world::{MemberFacts, World},
 };
 
-/// Puts back objects of a revision that serves and is not the target here: they were
-/// deleted, the store's credentials are new, or pods are to pull from elsewhere.
-pub(crate) fn keep(world: &World, valid: &Valid) -> Vec<Action> {
-    let members = valid.placed.iter();
-    let members = members.filter_map(|name| Some((name, world.members.get(name)?)));
-    members
-        .flat_map(|(name, member)| keep_one(world, valid, name, member))
-        .collect()
+/// A revision that serves in a placed cluster, is not the target there, and whose objects
+/// are to be put back.
+pub(crate) struct Kept<'a> {
+    cluster: &'a str,
+    pub(crate) member: &'a MemberFacts,
+    revision: String,
+    pub(crate) record: &'a RevisionRecord,
+    /// A cluster that keeps its revision keeps its number of pods.
+    replicas: i32,
 }
 
-fn keep_one(world: &World, valid: &Valid, name: &str, member: &MemberFacts) -> Vec<Action> {
-    let Some((revision, record)) = kept_revision(world, valid, name, member) else {
-        return vec![];
-    };
-    let verified = world.is_verified(&member.store, record.manifest_digest);
-    let (image, mut actions) = artifact::image(world, record, name, member);
-    if verified && matches!(image, Artifact::Verified) {
-        actions.push(Action::ApplyRevision {
-            cluster: name.to_owned(),
-            replicas: kept_replicas(world, name, member, &revision),
+/// Puts back objects: they were deleted, the store's credentials are new, or pods are to
+/// pull from elsewhere.
+pub(crate) fn keep(world: &World, placement: &Placement) -> Vec<Action> {
+    let mut all = Vec::new();
+    for kept in kept(world, placement) {
+        let Kept {
+            cluster,
+            member,
             revision,
-        });
+            record,
+            replicas,
+        } = kept;
+        let verified = world.is_verified(&member.store, record.manifest_digest);
+        let (image, actions) = artifact::image(world, record, cluster, member);
+        all.extend(actions);
+        if verified && matches!(image, Artifact::Verified) {
+            all.push(Action::ApplyRevision {
+                cluster: cluster.to_owned(),
+                revision,
+                replicas,
+            });
+        }
     }
-    actions
+    all
 }
 
-/// The revision whose objects are to be put back in a cluster, if one is.
-pub(crate) fn kept_revision<'a>(
+/// In the order of the placement.
+pub(crate) fn kept<'a>(
     world: &'a World,
-    valid: &Valid,
-    name: &str,
-    member: &MemberFacts,
-) -> Option<(String, &'a RevisionRecord)> {
-    let view = member.seen()?;
+    placement: &'a Placement,
+) -> impl Iterator<Item = Kept<'a>> {
+    let placed = placement.placed.iter();
+    placed.filter_map(|cluster| kept_in(world, placement, cluster))
+}
+
+fn kept_in<'a>(world: &'a World, placement: &Placement, cluster: &'a str) -> Option<Kept<'a>> {
+    let (member, view) = world.seen(cluster)?;
     let version = world.usable_store(member).ok()?;
-    let (revision, _) = world.serving(name).into_iter().next()?;
-    if revision == valid.target && valid.in_scope(name) {
+    let (revision, _) = world.serving(cluster).into_iter().next()?;
+    if revision == placement.target.revision && placement.in_scope(cluster) {
         return None;
     }
     let record = world.records.get(&revision)?;
-    let replicas = kept_replicas(world, name, member, &revision);
-    let wanted = wanted_hash(member, &revision, replicas, version);
     let have = view.revisions.get(&revision);
-    let same = have.is_some_and(|have| have.input_hash.as_ref() == Some(&wanted));
-    (!same).then_some((revision, record))
-}
-
-/// A cluster that keeps its revision keeps its number of pods.
-fn kept_replicas(world: &World, name: &str, member: &MemberFacts, revision: &str) -> i32 {
-    let have = member.seen().and_then(|view| view.revisions.get(revision));
-    let row = world.row(name);
     let known = have.map(|have| have.replicas).filter(|n| *n > 0);
-    known
-        .or(row.map(|row| row.desired_replicas).filter(|n| *n > 0))
-        .unwrap_or(world.deployment.spec.replicas)
+    let told = world.row(cluster).map(|row| row.desired_replicas);
+    let replicas = known
+        .or(told.filter(|n| *n > 0))
+        .unwrap_or(world.deployment.spec.replicas);
+    let wanted = wanted_hash(member, &revision, replicas, version);
+    let is_same = have.is_some_and(|have| have.input_hash.as_ref() == Some(&wanted));
+    (!is_same).then_some(Kept {
+        cluster,
+        member,
+        revision,
+        record,
+        replicas,
+    })
 }

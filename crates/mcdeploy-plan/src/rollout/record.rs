@@ -2,31 +2,31 @@
 
 use mcdeploy_api::{ModelRolloutSpec, ObjectName, RolloutWave};
 
-use crate::{action::Action, validate::Valid, world::World};
+use crate::{action::Action, placement::Placement, world::World};
 
 /// What the hub lacks, in the order in which it is needed.
-pub(crate) fn records(world: &World, valid: &Valid) -> Vec<Action> {
+pub(crate) fn records(world: &World, placement: &Placement) -> Vec<Action> {
     let mut actions = Vec::new();
     let deployment = &world.deployment;
     if !deployment.held {
         actions.push(Action::HoldDeployment);
     }
-    if !world.records.contains_key(&valid.target) {
+    if !world.records.contains_key(&placement.target.revision) {
         actions.push(Action::RecordRevision {
-            revision: valid.target.clone(),
-            record: valid.record.clone(),
+            revision: placement.target.revision.clone(),
+            record: placement.target.record.clone(),
         });
     }
     let name = world.deployment.rollout_name();
     if !world.rollouts.iter().any(|rollout| rollout.name == name) {
-        let waves = valid.waves.iter().map(|clusters| RolloutWave {
+        let waves = placement.waves.iter().map(|clusters| RolloutWave {
             clusters: clusters.clone(),
         });
         let spec = ModelRolloutSpec {
             deployment_ref: ObjectName::new(deployment.name.clone()),
             deployment_generation: deployment.generation,
-            to_revision: valid.target.clone(),
-            to_version: valid.record.version.clone(),
+            to_revision: placement.target.revision.clone(),
+            to_version: placement.target.record.version.clone(),
             waves: waves.collect(),
             requested_by: deployment.requested_by.clone(),
         };

@@ -13,7 +13,7 @@ use crate::{
 
 pub(super) fn judge(
     world: &World,
-    goal: Goal<'_>,
+    goal: &Goal,
     name: &str,
     member: &MemberFacts,
     open: bool,
@@ -21,7 +21,7 @@ pub(super) fn judge(
     let mut judged = Judged {
         step: Step {
             cluster: name.to_owned(),
-            revision: goal.revision.to_owned(),
+            revision: goal.revision.clone(),
             state: RolloutStepState::Running,
             reason: Reason::Pending,
             message: String::new(),
@@ -37,7 +37,7 @@ pub(super) fn judge(
         }
         Sight::Seen(view) => view,
     };
-    if serves_only(world, name, goal.revision) {
+    if serves_only(world, name, &goal.revision) {
         already_serving(world, goal, member, view, &mut judged);
     } else {
         bring_up(world, goal, name, member, view, open, &mut judged);
@@ -75,7 +75,7 @@ fn serves_only(world: &World, cluster: &str, target: &str) -> bool {
 /// The target takes the region's traffic: keep its objects as wanted.
 fn already_serving(
     world: &World,
-    goal: Goal<'_>,
+    goal: &Goal,
     member: &MemberFacts,
     view: &MemberView,
     judged: &mut Judged,
@@ -95,17 +95,17 @@ fn already_serving(
     };
     let (artifact, actions) = artifact::artifact(world, goal, &member.store);
     judged.actions.extend(actions);
-    let (image, actions) = artifact::image(world, goal.record, &judged.step.cluster, member);
+    let (image, actions) = artifact::image(world, &goal.record, &judged.step.cluster, member);
     judged.actions.extend(actions);
     let replicas = world.deployment.spec.replicas;
-    let wanted = wanted_hash(member, goal.revision, replicas, version);
-    let have = view.revisions.get(goal.revision);
+    let wanted = wanted_hash(member, &goal.revision, replicas, version);
+    let have = view.revisions.get(&goal.revision);
     let differs = have.is_none_or(|have| have.input_hash.as_ref() != Some(&wanted));
     let whole = matches!((artifact, image), (Artifact::Verified, Artifact::Verified));
     if differs && whole {
         judged.actions.push(Action::ApplyRevision {
             cluster: judged.step.cluster.clone(),
-            revision: goal.revision.to_owned(),
+            revision: goal.revision.clone(),
             replicas,
         });
     }
@@ -113,7 +113,7 @@ fn already_serving(
 
 /// Whether the present rollout has this cluster behind it: a later snapshot that only tidies
 /// up takes nothing of that back while gateways take it over.
-fn was_done(world: &World, goal: Goal<'_>, cluster: &str) -> bool {
+fn was_done(world: &World, goal: &Goal, cluster: &str) -> bool {
     let is_done =
         |step: &RolloutStep| step.cluster == cluster && step.state == RolloutStepState::Done;
     world.rollouts.iter().any(|rollout| {
@@ -126,7 +126,7 @@ fn was_done(world: &World, goal: Goal<'_>, cluster: &str) -> bool {
 /// The target does not take traffic yet: artifact, objects, pods, gateway, probe.
 fn bring_up(
     world: &World,
-    goal: Goal<'_>,
+    goal: &Goal,
     name: &str,
     member: &MemberFacts,
     view: &MemberView,
@@ -139,7 +139,7 @@ fn bring_up(
     };
     let (artifact, actions) = artifact::artifact(world, goal, &member.store);
     judged.actions.extend(actions);
-    let (image, actions) = artifact::image(world, goal.record, name, member);
+    let (image, actions) = artifact::image(world, &goal.record, name, member);
     judged.actions.extend(actions);
     if !open {
         // Bytes may travel ahead of their wave; pods and traffic may not.
@@ -154,17 +154,17 @@ fn bring_up(
         }
     }
     let replicas = world.deployment.spec.replicas;
-    let wanted = wanted_hash(member, goal.revision, replicas, version);
-    let have = view.revisions.get(goal.revision);
+    let wanted = wanted_hash(member, &goal.revision, replicas, version);
+    let have = view.revisions.get(&goal.revision);
     let have = have.filter(|have| have.input_hash.as_ref() == Some(&wanted));
     let Some(have) = have else {
-        let starts = !view.revisions.contains_key(goal.revision);
+        let starts = !view.revisions.contains_key(&goal.revision);
         if let Some(message) = artifact::waits(world, goal, name, member, view).filter(|_| starts) {
             return judged.running(Reason::Staging, message);
         }
         judged.actions.push(Action::ApplyRevision {
             cluster: name.to_owned(),
-            revision: goal.revision.to_owned(),
+            revision: goal.revision.clone(),
             replicas,
         });
         let refused = member.refused.as_ref().filter(|(r, _)| *r == goal.revision);
@@ -187,7 +187,7 @@ fn bring_up(
 
 /// Pods are ready; now they have to be seen from where requests come.
 fn through_gateway(
-    goal: Goal<'_>,
+    goal: &Goal,
     name: &str,
     member: &MemberFacts,
     view: &MemberView,
@@ -197,11 +197,7 @@ fn through_gateway(
         let message = "the region's gateway has no address";
         return judged.blocked(Reason::GatewayNotFound, message);
     };
-    let listed = view.snapshot.as_ref().is_some_and(|snapshot| {
-        let mut revisions = snapshot.spec.revisions.iter();
-        revisions.any(|route| route.revision == goal.revision)
-    });
-    if !listed || !view.applied() {
+    if view.route(&goal.revision).is_none() || !view.applied() {
         let message = view.refusal().unwrap_or_else(|| {
             "the gateway has not taken the snapshot that lists the revision yet".to_owned()
         });
@@ -212,7 +208,7 @@ fn through_gateway(
         address: address.clone(),
         model: goal.record.model.clone(),
         version: goal.record.version.clone(),
-        revision: goal.revision.to_owned(),
+        revision: goal.revision.clone(),
     });
     match member
         .probe

@@ -5,14 +5,14 @@ use mcdeploy_api::{Epoch, RoutingSnapshotSpec, Sha256Digest, TrafficPolicyStatus
 use super::weights::weights;
 use crate::{
     action::{Action, DecideTraffic},
-    validate::Valid,
+    placement::Placement,
     world::{MemberFacts, PolicyFacts, World},
 };
 
 /// The decision, where what is told differs from the one in force, and what changed.
 pub(super) fn publish(
     world: &World,
-    valid: &Valid,
+    placement: &Placement,
     policy: &PolicyFacts,
     raises: &[String],
     contents: &[(String, String)],
@@ -53,7 +53,7 @@ pub(super) fn publish(
                 conditions: policy.status.conditions.clone(),
                 epoch: Some(epoch),
                 hash: Some(hash),
-                weights: weights(world, valid, policy, raises),
+                weights: weights(world, placement, policy, raises),
             },
         }));
     }

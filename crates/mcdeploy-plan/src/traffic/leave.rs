@@ -2,15 +2,15 @@
 //! own gateways send theirs elsewhere, then what nobody asks any more is removed.
 
 use crate::{
-    validate::Valid,
+    placement::Placement,
     world::{MemberView, World},
 };
 
 /// Clusters that are seen, are no longer placed and still have something, sorted.
-pub(crate) fn leaving(world: &World, valid: &Valid) -> Vec<String> {
+pub(crate) fn leaving(world: &World, placement: &Placement) -> Vec<String> {
     let members = world.members.iter().filter(|(name, member)| {
         let holds = member.seen().is_some_and(MemberView::holds_objects);
-        holds && !valid.placed.contains(name)
+        holds && !placement.is_placed(name)
     });
     members.map(|(name, _)| name.clone()).collect()
 }

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    validate::Valid,
+    placement::Placement,
     world::{MemberFacts, MemberView, World},
 };
 
 /// Whether a cluster may lose its traffic: it is not placed, and another one serves
 /// without it. What has lost it already may go in any case.
-pub(crate) fn may_leave(world: &World, valid: &Valid, name: &str) -> bool {
-    if valid.placed.iter().any(|placed| placed == name) {
+pub(crate) fn may_leave(world: &World, placement: &Placement, name: &str) -> bool {
+    if placement.is_placed(name) {
         return false;
     }
     let serves = |other: &String| {
@@ -25,12 +25,12 @@ pub(crate) fn may_leave(world: &World, valid: &Valid, name: &str) -> bool {
         };
         !serving.is_empty() && serving.iter().all(well) && view.applied()
     };
-    world.serving(name).is_empty() || valid.placed.iter().any(serves)
+    world.serving(name).is_empty() || placement.placed.iter().any(serves)
 }
 
 /// Whether a cluster's own gateways may stop serving here: no other cluster that is seen
 /// sends requests to them any more, which would cross twice.
-pub(crate) fn may_stop(world: &World, valid: &Valid, name: &str) -> bool {
+pub(crate) fn may_stop(world: &World, placement: &Placement, name: &str) -> bool {
     let others = world.members.iter().filter(|(other, _)| *other != name);
     let mut views = others.filter_map(|(_, member)| member.seen());
     let forgot = |view: &MemberView| {
@@ -40,7 +40,7 @@ pub(crate) fn may_stop(world: &World, valid: &Valid, name: &str) -> bool {
         let mut regions = snapshot.spec.regions.iter();
         !regions.any(|region| region.cluster == name) && view.applied()
     };
-    may_leave(world, valid, name) && views.all(forgot)
+    may_leave(world, placement, name) && views.all(forgot)
 }
 
 /// Whether what has weight 0 may be forgotten: gateways have routed without it for long

@@ -9,7 +9,7 @@ use super::{
     weights::policy_weight,
 };
 use crate::{
-    validate::Valid,
+    placement::Placement,
     world::{MemberFacts, MemberView, PolicyFacts, World},
 };
 
@@ -17,16 +17,16 @@ use crate::{
 /// them is there only until it has drained.
 pub(super) fn revisions(
     world: &World,
-    valid: &Valid,
+    placement: &Placement,
     name: &str,
     member: &MemberFacts,
     view: &MemberView,
     raises: &[String],
 ) -> (Vec<RevisionRoute>, bool) {
-    let goal = valid.goal(name).map(|goal| goal.revision);
+    let goal = placement.goal(name).map(|goal| goal.revision.as_str());
     let raise = goal.filter(|_| raises.iter().any(|cluster| cluster == name));
     let mut weights: BTreeMap<String, i32> = world.serving(name).into_iter().collect();
-    if raise.is_some() || may_stop(world, valid, name) {
+    if raise.is_some() || may_stop(world, placement, name) {
         for weight in weights.values_mut() {
             *weight = 0;
         }
@@ -51,7 +51,7 @@ pub(super) fn revisions(
         }
     }
     let routes = weights.into_iter().filter_map(|(revision, weight)| {
-        let version = version_of(world, valid, view, &revision)?;
+        let version = version_of(world, placement, view, &revision)?;
         let service = names::revision_object_name(&world.deployment.name, &revision);
         Some(RevisionRoute {
             revision,
@@ -63,9 +63,14 @@ pub(super) fn revisions(
     (routes.collect(), draining)
 }
 
-fn version_of(world: &World, valid: &Valid, view: &MemberView, revision: &str) -> Option<String> {
-    if *revision == valid.target {
-        return Some(valid.record.version.clone());
+fn version_of(
+    world: &World,
+    placement: &Placement,
+    view: &MemberView,
+    revision: &str,
+) -> Option<String> {
+    if *revision == placement.target.revision {
+        return Some(placement.target.record.version.clone());
     }
     let recorded = world.records.get(revision);
     view.route(revision)
@@ -79,7 +84,7 @@ fn version_of(world: &World, valid: &Valid, view: &MemberView, revision: &str) -
 /// answers, and the control plane raises nothing blindly.
 pub(super) fn regions(
     world: &World,
-    valid: &Valid,
+    placement: &Placement,
     policy: &PolicyFacts,
     name: &str,
     view: &MemberView,
@@ -101,8 +106,10 @@ pub(super) fn regions(
                 ..known.clone()
             });
         }
-        if !valid.placed.contains(other) {
-            return known.filter(|_| !may_leave(world, valid, other)).cloned();
+        if !placement.is_placed(other) {
+            return known
+                .filter(|_| !may_leave(world, placement, other))
+                .cloned();
         }
         let revisions: Vec<_> = world.serving(other).into_iter().map(|(r, _)| r).collect();
         let address = member

@@ -3,7 +3,7 @@
 use mcdeploy_api::{ClusterWeight, RevisionRoute};
 
 use crate::{
-    validate::Valid,
+    placement::Placement,
     world::{PolicyFacts, World},
 };
 
@@ -30,12 +30,12 @@ pub(super) fn local_weight(
 /// Weights in force, one entry per placed cluster, sorted by name.
 pub(super) fn weights(
     world: &World,
-    valid: &Valid,
+    placement: &Placement,
     policy: &PolicyFacts,
     raises: &[String],
 ) -> Vec<ClusterWeight> {
     let before = &policy.status.weights;
-    let mut placed: Vec<_> = valid.placed.iter().collect();
+    let mut placed: Vec<_> = placement.placed.iter().collect();
     placed.sort();
     let entries = placed.into_iter().map(|name| {
         let wanted = policy_weight(policy, name).unwrap_or(1);

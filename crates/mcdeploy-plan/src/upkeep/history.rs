@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     action::Action,
-    validate::Valid,
+    placement::Placement,
     world::{RolloutFacts, World},
 };
 
@@ -13,7 +13,7 @@ const KEPT: usize = 10;
 
 /// Removes the oldest records, if they are closed and no cluster may need them. What a
 /// cluster needs is known only while every cluster is seen.
-pub(crate) fn forget(world: &World, valid: &Valid) -> Vec<Action> {
+pub(crate) fn forget(world: &World, placement: &Placement) -> Vec<Action> {
     let mut rollouts: Vec<_> = world.rollouts.iter().collect();
     rollouts.sort_by_key(|rollout| std::cmp::Reverse(rollout.spec.deployment_generation));
     let (kept, old) = rollouts.split_at(rollouts.len().min(KEPT));
@@ -32,9 +32,9 @@ pub(crate) fn forget(world: &World, valid: &Valid) -> Vec<Action> {
         return actions;
     }
     let mut needed: BTreeSet<&str> = kept.iter().map(|r| r.spec.to_revision.as_str()).collect();
-    needed.insert(&valid.target);
+    needed.insert(&placement.target.revision);
     // A cluster that joins gets it.
-    needed.extend(valid.base.iter().map(|(revision, _)| revision.as_str()));
+    needed.extend(placement.base.iter().map(|base| base.revision.as_str()));
     let rows = &world.deployment.status.clusters;
     needed.extend(rows.iter().filter_map(|row| row.revision.as_deref()));
     let views = world.members.values().filter_map(|member| member.seen());

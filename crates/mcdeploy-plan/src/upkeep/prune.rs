@@ -4,8 +4,8 @@ use mcdeploy_api::Reason;
 
 use crate::{
     action::{Action, Waiting},
+    placement::Placement,
     traffic::{leaving, may_leave},
-    validate::Valid,
     world::{MemberView, World},
 };
 
@@ -19,16 +19,16 @@ pub(crate) struct Left {
 
 /// Removes what gateways of placed clusters, and of those that leave, do not know any more.
 /// Before there is a policy none was told anything.
-pub(crate) fn prune(world: &World, valid: &Valid) -> Left {
+pub(crate) fn prune(world: &World, placement: &Placement) -> Left {
     if world.policy.is_none() {
         return Left::default();
     }
-    let mut told = valid.placed.clone();
-    told.extend(leaving(world, valid));
+    let mut told = placement.placed.clone();
+    told.extend(leaving(world, placement));
     told.sort();
-    let unused = told.iter().flat_map(|name| unused(world, valid, name));
+    let unused = told.iter().flat_map(|name| unused(world, placement, name));
     let actions: Vec<_> = unused.collect();
-    let mut left = finish(world, valid);
+    let mut left = finish(world, placement);
     left.actions.splice(0..0, actions);
     left
 }
@@ -36,7 +36,7 @@ pub(crate) fn prune(world: &World, valid: &Valid) -> Left {
 /// Removes objects of revisions that neither serve, nor shall, nor are known to a
 /// gateway. Only in a cluster that is seen, and only once its gateways say that they
 /// route by the snapshot without them.
-fn unused(world: &World, valid: &Valid, name: &str) -> Vec<Action> {
+fn unused(world: &World, placement: &Placement, name: &str) -> Vec<Action> {
     let Some((_, view)) = world.seen(name) else {
         return vec![];
     };
@@ -45,9 +45,9 @@ fn unused(world: &World, valid: &Valid, name: &str) -> Vec<Action> {
     }
     let serving = world.serving(name);
     let keys = view.revisions.keys().filter(|revision| {
-        let shall = valid
+        let shall = placement
             .goal(name)
-            .is_some_and(|goal| goal.revision == *revision);
+            .is_some_and(|goal| goal.revision == **revision);
         let serves = serving.iter().any(|(r, _)| r == *revision);
         !shall && !serves && view.route(revision).is_none()
     });
@@ -60,13 +60,13 @@ fn unused(world: &World, valid: &Valid, name: &str) -> Vec<Action> {
 
 /// Removes the snapshot of a cluster in which nothing else is left, and says what the
 /// others wait for.
-fn finish(world: &World, valid: &Valid) -> Left {
+fn finish(world: &World, placement: &Placement) -> Left {
     let mut left = Left::default();
-    for name in leaving(world, valid) {
+    for name in leaving(world, placement) {
         let Some((member, view)) = world.seen(&name) else {
             continue;
         };
-        left.waiting.push(waiting(world, valid, &name, view));
+        left.waiting.push(waiting(world, placement, &name, view));
         let routes = view.snapshot.iter().any(|s| !s.spec.revisions.is_empty());
         if routes || !view.revisions.is_empty() {
             continue;
@@ -81,7 +81,7 @@ fn finish(world: &World, valid: &Valid) -> Left {
     left
 }
 
-fn waiting(world: &World, valid: &Valid, name: &str, view: &MemberView) -> Waiting {
+fn waiting(world: &World, placement: &Placement, name: &str, view: &MemberView) -> Waiting {
     let mut keys = view
         .revisions
         .keys()
@@ -90,7 +90,7 @@ fn waiting(world: &World, valid: &Valid, name: &str, view: &MemberView) -> Waiti
             revision: revision.clone(),
         });
     let refused = keys.find_map(|action| world.upkeep.get(&action.upkeep()?));
-    let (reason, message) = if !may_leave(world, valid, name) {
+    let (reason, message) = if !may_leave(world, placement, name) {
         let message = "no longer placed, and kept until another cluster serves";
         (Reason::LastServing, message.to_owned())
     } else if let Some(facts) = refused {

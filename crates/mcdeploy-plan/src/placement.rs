@@ -1,0 +1,79 @@
+//! Which clusters serve, and what each of them is to be brought to.
+
+use crate::{
+    validate::Goal,
+    world::{World, last_complete_revision, placed, waves},
+};
+
+/// Who gets what.
+pub(crate) struct Placement {
+    /// What the spec asks for.
+    pub(crate) target: Goal,
+    /// The last revision that was complete.
+    pub(crate) base: Option<Goal>,
+    /// Placed clusters.
+    pub(crate) placed: Vec<String>,
+    /// Waves of the rollout.
+    pub(crate) waves: Vec<Vec<String>>,
+    /// Placed clusters outside the scope that serve nothing: they are new, and get the
+    /// last revision that was complete. Sorted.
+    pub(crate) joining: Vec<String>,
+}
+
+impl Placement {
+    pub(crate) fn is_placed(&self, cluster: &str) -> bool {
+        self.placed.iter().any(|name| name == cluster)
+    }
+
+    pub(crate) fn in_scope(&self, cluster: &str) -> bool {
+        self.waves.iter().flatten().any(|name| name == cluster)
+    }
+
+    /// What a cluster is to be brought to; `None`: it keeps what it has.
+    pub(crate) fn goal(&self, cluster: &str) -> Option<&Goal> {
+        if self.in_scope(cluster) {
+            Some(&self.target)
+        } else if self.joining.iter().any(|name| name == cluster) {
+            self.base.as_ref()
+        } else {
+            None
+        }
+    }
+
+    /// What any cluster is to be brought to.
+    pub(crate) fn goals(&self) -> impl Iterator<Item = &Goal> {
+        let joining = self.base.iter().filter(|_| !self.joining.is_empty());
+        [&self.target].into_iter().chain(joining)
+    }
+}
+
+/// Chooses clusters for what the spec asks for.
+pub(crate) fn place(world: &World, target: Goal) -> Placement {
+    let spec = &world.deployment.spec;
+    let mut placement = Placement {
+        base: last_complete(world, &target),
+        target,
+        placed: placed(spec, &world.members),
+        waves: waves(spec, &world.members),
+        joining: vec![],
+    };
+    if placement.base.is_some() {
+        let mut joining = placement.placed.clone();
+        joining.retain(|name| !placement.in_scope(name) && world.serving(name).is_empty());
+        joining.sort();
+        placement.joining = joining;
+    }
+    placement
+}
+
+fn last_complete(world: &World, target: &Goal) -> Option<Goal> {
+    let id = last_complete_revision(&world.rollouts)?;
+    if *id == target.revision {
+        return Some(target.clone());
+    }
+    Some(Goal {
+        revision: id.to_owned(),
+        record: world.records.get(id)?.clone(),
+        origin: None,
+    })
+}
