@@ -41,8 +41,8 @@ impl Executor<'_> {
         input.cache = cache.cloned();
         pull_from(&mut input, registry);
         // An upgrade of mcdeploy restarts no model pod.
-        let mut objects = match self.kept.get(revision) {
-            Some(kept) => kept.objects(&input),
+        let mut objects = match self.revision_store.get(revision) {
+            Some(template) => template.objects(&input),
             None => render_revision(&input),
         };
         let hash = input_hash(revision, replicas, &store.version, registry, cache);

@@ -14,8 +14,8 @@ mod effects;
 mod error;
 mod hub;
 mod images;
-mod kept;
 mod known_store;
+mod revision_store;
 mod staging;
 
 use std::collections::BTreeMap;
@@ -28,8 +28,8 @@ use mcdeploy_plan::{Action, Plan, RevisionRecord, StartTransfer};
 
 pub use error::ExecError;
 pub use images::Registries;
-pub use kept::{Kept, Recorded};
 pub use known_store::KnownStore;
+pub use revision_store::{Recorded, RevisionStore};
 
 /// Annotation on every object of a revision: hash of what it was rendered from, see
 /// [`mcdeploy_plan::input_hash`].
@@ -53,7 +53,7 @@ pub struct Executor<'a> {
     /// Recorded revisions by id.
     pub records: &'a BTreeMap<String, RevisionRecord>,
     /// What recorded revisions were rendered to.
-    pub kept: &'a Kept,
+    pub revision_store: &'a RevisionStore,
     /// Usable stores by name, each as it was when the plan was made.
     pub stores: &'a BTreeMap<String, KnownStore>,
     /// Store of each member cluster.

@@ -5,7 +5,7 @@
 //! - `router`: epochs and hashes; from what the API server says to a table
 //! - `table`: which upstream gets a request (pure)
 //! - `upstream`, `health`, `check`: who may get requests now
-//! - `serve`, `path`, `proxy`, `exchange`, `budget`, `reply`: one request, from head to answer
+//! - `serve`, `path`, `proxy`, `upstream_try`, `budget`, `reply`: one request, from head to answer
 //! - `status`, `metrics`, `admin`: what a gateway tells
 //!
 //! It decides nothing about weights, and serves without the control plane: nothing here
@@ -16,7 +16,6 @@ pub mod budget;
 mod check;
 pub mod config;
 pub mod disk;
-mod exchange;
 pub mod gateway;
 pub mod health;
 pub mod input;
@@ -32,6 +31,7 @@ mod state;
 mod status;
 pub mod table;
 pub mod upstream;
+mod upstream_try;
 mod watch;
 
 pub use config::Config;

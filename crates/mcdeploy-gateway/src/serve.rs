@@ -17,10 +17,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    exchange::Answer,
     proxy::{Request, Response, count, respond},
     reply::{HEADER_GATEWAY_REASON, Reason, Reply},
     state::State,
+    upstream_try::Answer,
 };
 
 /// Between attempts to accept while the process has too many open files.

@@ -13,12 +13,12 @@ use tokio::{
 use crate::{
     budget::Budget,
     config::Config,
-    exchange::Pool,
     health::{Change, Outcome},
     metrics::{EjectionLabels, Metrics},
     rng::Rng,
     table::Table,
     upstream::Upstream,
+    upstream_try::Pool,
 };
 
 /// Shared by listeners, checks and sources of one gateway.

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use mcdeploy_api::{ErrorClass, ModelDeployment, names};
 use mcdeploy_cluster::{ClusterClient, ClusterError, with_next_step};
-use mcdeploy_exec::{ExecError, Executor, Kept, Outcome};
+use mcdeploy_exec::{ExecError, Executor, Outcome, RevisionStore};
 use mcdeploy_plan::{Action, Plan, RevisionRecord, World, plan, status};
 
 use crate::{
@@ -66,7 +66,7 @@ pub(crate) struct Observed {
     pub(crate) clients: BTreeMap<String, ClusterClient>,
     pub(crate) stores: Loaded,
     pub(crate) registries: registries::Loaded,
-    pub(crate) kept: Kept,
+    pub(crate) revision_store: RevisionStore,
     /// When the newest rollout was asked for.
     pub(crate) asked: Option<Timestamp>,
 }
@@ -124,7 +124,7 @@ async fn execute(ctx: &Context, observed: &Observed, key: &Key, plan: &Plan) -> 
         clients,
         stores,
         registries,
-        kept,
+        revision_store,
         asked: _,
     } = observed;
     if plan.actions.is_empty() {
@@ -147,7 +147,7 @@ async fn execute(ctx: &Context, observed: &Observed, key: &Key, plan: &Plan) -> 
         owner: owner.clone(),
         version: world.model_version.as_ref(),
         records: &records,
-        kept,
+        revision_store,
         stores: &stores.known,
         store_of: &store_of.collect(),
         registry_of: &registry_of.collect(),

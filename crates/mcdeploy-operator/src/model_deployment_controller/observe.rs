@@ -13,7 +13,7 @@ use mcdeploy_api::{
     ModelVersionSpec, ReplicaState, TrafficPolicy, names,
 };
 use mcdeploy_cluster::ClusterError;
-use mcdeploy_exec::{Kept, Recorded};
+use mcdeploy_exec::{Recorded, RevisionStore};
 use mcdeploy_plan::{
     DeploymentFacts, MemberFacts, PolicyFacts, ProbeFacts, ReplicaFacts, RevisionRecord,
     RolloutFacts, Sight, World, last_complete_revision, probes_wanted, replicas_wanted,
@@ -56,7 +56,7 @@ pub(super) async fn observe(
     }
     let copied = shown::copied(version.as_ref());
     let model_version = version.map(|version| version.spec);
-    let (records, kept) = records(revisions)?;
+    let (records, revision_store) = records(revisions)?;
     let asked = shown::asked_at(&rollouts);
     let rollouts: Vec<_> = rollouts.into_iter().map(rollout_facts).collect();
     let registries = registries::load(hub, &ctx.settings.namespace, &members).await?;
@@ -98,7 +98,7 @@ pub(super) async fn observe(
         clients,
         stores,
         registries,
-        kept,
+        revision_store,
         asked,
     }))
 }
@@ -215,8 +215,8 @@ fn deployment_facts((namespace, name): &Key, deployment: &ModelDeployment) -> De
 
 type Records = BTreeMap<String, RevisionRecord>;
 
-fn records(found: Vec<ControllerRevision>) -> Result<(Records, Kept), Error> {
-    let (mut records, kept) = (BTreeMap::new(), Kept::default());
+fn records(found: Vec<ControllerRevision>) -> Result<(Records, RevisionStore), Error> {
+    let (mut records, store) = (BTreeMap::new(), RevisionStore::default());
     for object in found {
         let labels = object.metadata.labels.unwrap_or_default();
         let Some(id) = labels.get(names::LABEL_REVISION) else {
@@ -227,10 +227,10 @@ fn records(found: Vec<ControllerRevision>) -> Result<(Records, Kept), Error> {
             name: object.metadata.name.unwrap_or_default(),
             source,
         })?;
-        kept.put(id, rendered);
+        store.put(id, rendered);
         records.insert(id.clone(), record);
     }
-    Ok((records, kept))
+    Ok((records, store))
 }
 
 fn rollout_facts(rollout: ModelRollout) -> RolloutFacts {

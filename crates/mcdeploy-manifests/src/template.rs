@@ -1,4 +1,4 @@
-//! What was rendered for a revision once, kept, so that a later version of mcdeploy that
+//! What was rendered for a revision once, so that a later version of mcdeploy that
 //! would render it otherwise restarts no pod of it.
 
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
@@ -14,7 +14,7 @@ use crate::{
 /// server's image is pulled from, and the cache of the nodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct KeptObjects {
+pub struct RevisionTemplate {
     /// What the gateway finds the model servers by.
     service: Service,
     /// The model servers, where the store's credentials are in the Secret.
@@ -28,7 +28,7 @@ pub struct KeptObjects {
     node_cache: bool,
 }
 
-impl KeptObjects {
+impl RevisionTemplate {
     /// Renders what is kept. Of `input` neither the pods' number nor the store matters.
     pub fn render(input: &RevisionInput) -> Self {
         let with = |provider: Provider, ambient: bool| {
@@ -56,12 +56,12 @@ impl KeptObjects {
     /// The objects of the revision for one cluster.
     pub fn objects(&self, input: &RevisionInput) -> RevisionObjects {
         let store = &input.fetch.store.spec;
-        let kept = match (&store.auth.ambient, store.provider) {
+        let server = match (&store.auth.ambient, store.provider) {
             (None, _) => &self.plain,
             (Some(_), Provider::Azure) => &self.ambient_azure,
             (Some(_), Provider::Aws | Provider::Gcp | Provider::Onprem) => &self.ambient,
         };
-        let mut deployment = kept.clone();
+        let mut deployment = server.clone();
         deployment.spec.replicas = Some(input.replicas);
         pull_from(&mut deployment, &input.container.image);
         let cache = input.cache.as_ref().filter(|_| self.node_cache);
