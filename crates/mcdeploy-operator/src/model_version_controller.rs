@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use futures::future::join_all;
 use mcdeploy_api::{CopyProgress, ErrorClass, ModelVersion, Reason, ReplicaState, names};
 use mcdeploy_cluster::ClusterError;
-use mcdeploy_plan::{ReplicaFacts, ReplicaWanted, version_status};
+use mcdeploy_plan::{CopyAsk, ReplicaFacts, version_status};
 
 use crate::{
     classified::Classified,
@@ -93,7 +93,7 @@ async fn observe(
             };
             return (name, facts);
         };
-        let wanted = ReplicaWanted {
+        let wanted = CopyAsk {
             store: name.clone(),
             model: spec.model.clone(),
             version: spec.version.clone(),

@@ -12,7 +12,7 @@ use mcdeploy_api::{
 };
 use mcdeploy_cluster::{ClusterClient, ClusterError};
 use mcdeploy_exec::KnownStore;
-use mcdeploy_plan::{ReplicaFacts, ReplicaWanted, StoreFacts};
+use mcdeploy_plan::{CopyAsk, ReplicaFacts, StoreFacts};
 use mcdeploy_store::{Store, StoreError, verify_replica};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -179,7 +179,7 @@ impl Stores {
         KnownStore {
             access, version, ..
         }: &KnownStore,
-        wanted: &ReplicaWanted,
+        wanted: &CopyAsk,
         max_age: Duration,
         deadline: Duration,
         cancel: &CancellationToken,
@@ -221,11 +221,11 @@ impl Stores {
         &self,
         access: &StoreAccess,
         version: &str,
-        wanted: &ReplicaWanted,
+        wanted: &CopyAsk,
         cancel: &CancellationToken,
     ) -> Result<ReplicaFacts, StoreError> {
         let store = self.opened(access, version).await?;
-        let ReplicaWanted {
+        let CopyAsk {
             store: _,
             model,
             version,

@@ -2,9 +2,21 @@
 
 use mcdeploy_api::{ImageRegistry, PinnedImage, Sha256Digest};
 
-/// A copy that the planner wants looked at.
+/// Something to be looked at before anything is decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A store's copy of a version. Answered in [`World::replicas`](crate::World::replicas).
+    Copy(CopyAsk),
+    /// An image in a registry. Answered in [`World::images`](crate::World::images).
+    Image(ImageAsk),
+    /// An inference through a region's gateway, after all else of this observation.
+    /// Answered in [`MemberFacts::probe`](crate::MemberFacts::probe).
+    Probe(ProbeAsk),
+}
+
+/// A copy to be looked at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ReplicaWanted {
+pub struct CopyAsk {
     /// Name of the `ArtifactStore`.
     pub store: String,
     /// Model name.
@@ -15,9 +27,18 @@ pub struct ReplicaWanted {
     pub digest: Sha256Digest,
 }
 
-/// A probe that the planner wants taken, now, after this very observation.
+/// An image to be looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProbeWanted {
+pub struct ImageAsk {
+    /// The image in the registry.
+    pub image: PinnedImage,
+    /// How to ask the registry.
+    pub registry: ImageRegistry,
+}
+
+/// A probe to be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeAsk {
     /// Member cluster.
     pub cluster: String,
     /// `host:port` of its gateway.
@@ -28,13 +49,4 @@ pub struct ProbeWanted {
     pub version: String,
     /// Revision to ask for.
     pub revision: String,
-}
-
-/// An image that the planner wants looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageWanted {
-    /// The image in the registry.
-    pub image: PinnedImage,
-    /// How to ask the registry.
-    pub registry: ImageRegistry,
 }

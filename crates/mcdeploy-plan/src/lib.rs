@@ -2,7 +2,8 @@
 //!
 //! [`plan`] takes a [`World`], everything that was observed about one
 //! `ModelDeployment`, and answers with what to do next and what is waited for;
-//! [`status`] says the same to users. Both are pure and total: no clock, no client, no
+//! [`status`] says the same to users, and [`asks`] what is still to be observed. All are
+//! pure and total: no clock, no client, no
 //! randomness, no error. Calling them again with the same world gives the same answer,
 //! and once nothing is left to do the plan is empty.
 //!
@@ -31,9 +32,9 @@ pub use action::{
     Waiting,
 };
 pub use artifact::{staging_owner, transfer};
-pub use asks::{ImageWanted, ProbeWanted, ReplicaWanted};
+pub use asks::{Ask, CopyAsk, ImageAsk, ProbeAsk};
 pub use memory::Memory;
-pub use plan::{images_wanted, plan, probes_wanted, replicas_wanted};
+pub use plan::{asks, plan};
 pub use revision::{RevisionRecord, input_hash};
 pub use status::{Lag, Lags, SLO_SECONDS, Statuses, copies_lacking, status, version_status};
 pub use upkeep::{CachedFacts, Room, evictions, gc};

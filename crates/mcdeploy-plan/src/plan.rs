@@ -1,13 +1,13 @@
 //! The street: each step looks at what was observed and at what the steps before it found,
 //! and at nothing behind it. `cargo xtask tidy` holds the order.
 
-use mcdeploy_api::{PinnedImage, RolloutStepState};
+use mcdeploy_api::RolloutStepState;
 
 use crate::{
     action::{Action, Invalid, Plan, Step, Waiting},
     artifact,
-    asks::{ImageWanted, ProbeWanted, ReplicaWanted},
-    placement::{Placement, place},
+    asks::Ask,
+    placement::place,
     rollout::{self, Judged},
     traffic, upkeep,
     validate::validate,
@@ -90,77 +90,15 @@ fn waiting<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<Waiting> {
     .collect()
 }
 
-/// A deployment that is deleted, or wrong, is not brought anywhere.
-fn acted_on(world: &World) -> Option<Placement> {
-    let target = validate(world)
-        .ok()
-        .filter(|_| !world.deployment.deleting)?;
-    Some(place(world, target))
-}
-
-/// Copies to look at for this world: those of the target, and of what a new cluster gets,
-/// in every member's store and where they were pushed, and that of a revision whose
-/// objects have to be put back. Sorted.
-pub fn replicas_wanted(world: &World) -> Vec<ReplicaWanted> {
-    let Some(placement) = acted_on(world) else {
+/// What is still to be looked at before this world is planned for. Once it was, there may
+/// be more to ask; after three rounds there is not. A deployment that is deleted, or wrong,
+/// is not brought anywhere.
+pub fn asks(world: &World) -> Vec<Ask> {
+    if world.deployment.deleting {
         return vec![];
-    };
-    let mut wanted = Vec::new();
-    for goal in placement.goals() {
-        let stores = world.members.values().map(|member| member.store.clone());
-        let stores = stores.chain(goal.origin.clone());
-        let known = stores.filter(|store| world.stores.contains_key(store));
-        wanted.extend(known.map(|store| ReplicaWanted {
-            store,
-            model: goal.record.model.clone(),
-            version: goal.record.version.clone(),
-            digest: goal.digest(),
-        }));
     }
-    wanted.extend(rollout::kept(world, &placement).map(|kept| ReplicaWanted {
-        store: kept.member.store.clone(),
-        model: kept.record.model.clone(),
-        version: kept.record.version.clone(),
-        digest: kept.record.manifest_digest,
-    }));
-    wanted.sort();
-    wanted.dedup();
-    wanted
-}
-
-/// Probes to take for this world.
-pub fn probes_wanted(world: &World) -> Vec<ProbeWanted> {
-    let Some(placement) = acted_on(world) else {
+    let Ok(target) = validate(world) else {
         return vec![];
     };
-    let judged = rollout::judge_all(world, &placement).into_iter();
-    let joining = rollout::judge_joining(world, &placement);
-    let judged = judged.chain(joining);
-    judged.filter_map(|judged| judged.probe).collect()
-}
-
-/// Images to look for in this world, in every member's registry: those of the target, of
-/// what a new cluster gets, and of revisions whose objects have to be put back. One entry
-/// per image, sorted.
-pub fn images_wanted(world: &World) -> Vec<ImageWanted> {
-    let Some(placement) = acted_on(world) else {
-        return vec![];
-    };
-    let goals = placement.goals().map(|goal| &goal.record);
-    let kept = rollout::kept(world, &placement).map(|kept| kept.record);
-    let mut wanted = Vec::new();
-    for record in goals.chain(kept) {
-        let Ok(image) = record.container.image.parse::<PinnedImage>() else {
-            continue;
-        };
-        let registries = world.members.values();
-        let registries = registries.filter_map(|member| member.registry.as_ref());
-        wanted.extend(registries.map(|registry| ImageWanted {
-            image: registry.mirror(&image),
-            registry: registry.clone(),
-        }));
-    }
-    wanted.sort_by(|a, b| a.image.cmp(&b.image));
-    wanted.dedup_by(|a, b| a.image == b.image);
-    wanted
+    rollout::asks(world, &place(world, target))
 }

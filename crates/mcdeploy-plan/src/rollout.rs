@@ -1,18 +1,21 @@
 //! How far each cluster is, what it needs next, and when the next wave begins.
 
+mod asks;
 mod keep;
 mod record;
 mod stages;
 
 use mcdeploy_api::RolloutStepState;
 
-pub(crate) use keep::{keep, kept};
+pub(crate) use asks::asks;
+pub(crate) use keep::keep;
+use keep::kept;
 pub(crate) use record::records;
 use stages::judge;
 
 use crate::{
     action::{Action, Step},
-    asks::ProbeWanted,
+    asks::ProbeAsk,
     placement::Placement,
     revision::input_hash,
     world::{MemberFacts, World},
@@ -24,8 +27,8 @@ pub(crate) struct Judged {
     pub(crate) actions: Vec<Action>,
     /// Weight may go to the target here: everything was seen that has to be.
     pub(crate) raise: bool,
-    /// All that is missing is a probe.
-    pub(crate) probe: Option<ProbeWanted>,
+    /// All that is missing is this probe.
+    pub(crate) probe: Option<ProbeAsk>,
 }
 
 /// Judges every cluster in scope, in wave order.

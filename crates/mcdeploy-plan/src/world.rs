@@ -52,10 +52,9 @@ pub struct World {
     /// Every artifact store by name.
     pub stores: BTreeMap<String, StoreFacts>,
     /// Copies that were looked at, by store and manifest digest. Which to look at:
-    /// [`replicas_wanted`](crate::replicas_wanted).
+    /// [`asks`](crate::asks).
     pub replicas: BTreeMap<(String, Sha256Digest), ReplicaFacts>,
-    /// Images that registries were asked for. Which to ask for:
-    /// [`images_wanted`](crate::images_wanted).
+    /// Images that registries were asked for. Which to ask for: [`asks`](crate::asks).
     pub images: BTreeMap<PinnedImage, ImageState>,
     /// Upkeep that was refused, by [`Action::upkeep`](crate::Action::upkeep).
     pub upkeep: BTreeMap<String, RefusedFacts>,

@@ -15,8 +15,8 @@ use mcdeploy_api::{
 use mcdeploy_cluster::ClusterError;
 use mcdeploy_exec::{Recorded, RevisionStore};
 use mcdeploy_plan::{
-    DeploymentFacts, MemberFacts, PolicyFacts, ProbeFacts, ReplicaFacts, RevisionRecord,
-    RolloutFacts, Sight, World, last_complete_revision, probes_wanted, replicas_wanted,
+    Ask, CopyAsk, DeploymentFacts, MemberFacts, PolicyFacts, ProbeAsk, ProbeFacts, ReplicaFacts,
+    RevisionRecord, RolloutFacts, Sight, World, asks, last_complete_revision,
 };
 use mcdeploy_probe::ProbeTarget;
 
@@ -87,11 +87,9 @@ pub(super) async fn observe(
         .entry(key.clone())
         .or_default()
         .recall(&mut world);
-    copies(ctx, &mut world, &stores).await;
-    shown::fill_in(&mut world, &copied);
     shown::listen(ctx, &world, &clients, &members, &stores);
-    images::look(ctx, &mut world, &registries).await;
-    probes(ctx, &mut world).await;
+    answer(ctx, &mut world, &stores, &registries).await;
+    shown::fill_in(&mut world, &copied);
     Ok(Some(Observed {
         world,
         owner: owner(deployment),
@@ -268,9 +266,37 @@ fn owner(deployment: &ModelDeployment) -> OwnerReference {
     }
 }
 
+/// Copies and images are asked for first, then probes where those are there, then nothing.
+const ROUNDS: usize = 3;
+
+/// Looks at what the planner asks for, until it asks no more.
+async fn answer(
+    ctx: &Context,
+    world: &mut World,
+    stores: &Loaded,
+    registries: &registries::Loaded,
+) {
+    for _ in 0..ROUNDS {
+        let (mut of_stores, mut of_registries, mut of_gateways) = (vec![], vec![], vec![]);
+        for ask in asks(world) {
+            match ask {
+                Ask::Copy(ask) => of_stores.push(ask),
+                Ask::Image(ask) => of_registries.push(ask),
+                Ask::Probe(ask) => of_gateways.push(ask),
+            }
+        }
+        if of_stores.is_empty() && of_registries.is_empty() && of_gateways.is_empty() {
+            return;
+        }
+        copies(ctx, world, stores, of_stores).await;
+        images::look(ctx, world, registries, of_registries).await;
+        probes(ctx, world, of_gateways).await;
+    }
+}
+
 /// Looks at copies, those in stores of lost clusters excepted: the store is as far away
 /// as its clusters, and nothing is waited for that nobody can use.
-async fn copies(ctx: &Context, world: &mut World, stores: &Loaded) {
+async fn copies(ctx: &Context, world: &mut World, stores: &Loaded, asks: Vec<CopyAsk>) {
     let complete = ConditionType::Complete.as_str();
     let settled = world.deployment.status.observed_generation == Some(world.deployment.generation)
         && world.deployment.status.conditions.iter().any(|condition| {
@@ -286,20 +312,20 @@ async fn copies(ctx: &Context, world: &mut World, stores: &Loaded) {
         beside.peek().is_none() || beside.any(|member| member.seen().is_some())
     };
     let deadline = ctx.settings.pace.look_deadline;
-    let looks = replicas_wanted(world).into_iter().map(async |wanted| {
-        let key = (wanted.store.clone(), wanted.digest);
-        if !seen(&wanted.store) {
-            let last = ctx.stores.last(&wanted.store, wanted.digest);
-            return (key, last.unwrap_or_else(|| not_looked(&wanted.store)), None);
+    let looks = asks.into_iter().map(async |ask| {
+        let key = (ask.store.clone(), ask.digest);
+        if !seen(&ask.store) {
+            let last = ctx.stores.last(&ask.store, ask.digest);
+            return (key, last.unwrap_or_else(|| not_looked(&ask.store)), None);
         }
-        let Some(entry) = stores.known.get(&wanted.store) else {
-            return (key, not_looked(&wanted.store), None);
+        let Some(entry) = stores.known.get(&ask.store) else {
+            return (key, not_looked(&ask.store), None);
         };
         let stores = &ctx.stores;
         let (facts, news) = stores
-            .look(entry, &wanted, max_age, deadline, &ctx.cancel)
+            .look(entry, &ask, max_age, deadline, &ctx.cancel)
             .await;
-        let version = names::model_version_name(&wanted.model, &wanted.version);
+        let version = names::model_version_name(&ask.model, &ask.version);
         (key, facts, news.then_some(version))
     });
     let looked = join_all(looks).await;
@@ -321,26 +347,26 @@ fn not_looked(store: &str) -> ReplicaFacts {
     }
 }
 
-async fn probes(ctx: &Context, world: &mut World) {
+async fn probes(ctx: &Context, world: &mut World, asks: Vec<ProbeAsk>) {
     let timeout = ctx.settings.pace.look_deadline;
-    let looks = probes_wanted(world).into_iter().map(async |wanted| {
+    let looks = asks.into_iter().map(async |ask| {
         let target = ProbeTarget {
-            address: wanted.address,
-            cluster: wanted.cluster.clone(),
-            model: wanted.model,
-            version: wanted.version,
-            revision: wanted.revision.clone(),
+            address: ask.address,
+            cluster: ask.cluster.clone(),
+            model: ask.model,
+            version: ask.version,
+            revision: ask.revision.clone(),
         };
         let sample = ctx.probe.serving(&target, timeout).await;
         let facts = ProbeFacts {
-            revision: wanted.revision,
+            revision: ask.revision,
             ok: sample.is_serving(),
             message: match &sample.result {
                 Ok(()) => "ready, and an inference was answered".to_owned(),
                 Err(failure) => failure.to_string(),
             },
         };
-        (wanted.cluster, facts)
+        (ask.cluster, facts)
     });
     for (cluster, facts) in join_all(looks).await {
         if let Some(member) = world.members.get_mut(&cluster) {

@@ -11,11 +11,11 @@ use crate::{
 
 /// A revision that serves in a placed cluster, is not the target there, and whose objects
 /// are to be put back.
-pub(crate) struct Kept<'a> {
+pub(super) struct Kept<'a> {
     cluster: &'a str,
-    pub(crate) member: &'a MemberFacts,
+    pub(super) member: &'a MemberFacts,
     revision: String,
-    pub(crate) record: &'a RevisionRecord,
+    pub(super) record: &'a RevisionRecord,
     /// A cluster that keeps its revision keeps its number of pods.
     replicas: i32,
 }
@@ -47,7 +47,7 @@ pub(crate) fn keep(world: &World, placement: &Placement) -> Vec<Action> {
 }
 
 /// In the order of the placement.
-pub(crate) fn kept<'a>(
+pub(super) fn kept<'a>(
     world: &'a World,
     placement: &'a Placement,
 ) -> impl Iterator<Item = Kept<'a>> {

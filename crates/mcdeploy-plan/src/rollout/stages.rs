@@ -6,7 +6,7 @@ use super::{Judged, wanted_hash};
 use crate::{
     action::{Action, Step},
     artifact::{self, Artifact},
-    asks::ProbeWanted,
+    asks::ProbeAsk,
     validate::Goal,
     world::{MemberFacts, MemberView, Sight, World},
 };
@@ -203,19 +203,18 @@ fn through_gateway(
         });
         return judged.running(Reason::GatewayBehind, message);
     }
-    judged.probe = Some(ProbeWanted {
-        cluster: name.to_owned(),
-        address: address.clone(),
-        model: goal.record.model.clone(),
-        version: goal.record.version.clone(),
-        revision: goal.revision.clone(),
-    });
-    match member
-        .probe
-        .as_ref()
-        .filter(|p| p.revision == goal.revision)
-    {
-        None => judged.running(Reason::Pending, "the revision was not probed yet"),
+    let taken = member.probe.as_ref();
+    match taken.filter(|probe| probe.revision == goal.revision) {
+        None => {
+            judged.probe = Some(ProbeAsk {
+                cluster: name.to_owned(),
+                address: address.clone(),
+                model: goal.record.model.clone(),
+                version: goal.record.version.clone(),
+                revision: goal.revision.clone(),
+            });
+            judged.running(Reason::Pending, "the revision was not probed yet");
+        }
         Some(probe) if probe.ok => {
             judged.raise = true;
             judged.running(Reason::RollingOut, "probed well, traffic moves");

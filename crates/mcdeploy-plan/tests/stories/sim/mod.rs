@@ -13,10 +13,10 @@ use mcdeploy_api::{
     TrafficPolicyStatus,
 };
 use mcdeploy_plan::{
-    Action, DeploymentFacts, ImageCopyFacts, ImageState, MemberFacts, MemberView, Memory,
-    ObjectFacts, Plan, PolicyFacts, ProbeFacts, Problem, ReplicaFacts, RolloutFacts, Sight,
-    SnapshotFacts, Stage, StoreFacts, Timings, TransferFacts, TransferState, World, images_wanted,
-    input_hash, last_complete_revision, plan, probes_wanted, replicas_wanted, status,
+    Action, Ask, CopyAsk, DeploymentFacts, ImageCopyFacts, ImageState, MemberFacts, MemberView,
+    Memory, ObjectFacts, Plan, PolicyFacts, ProbeFacts, Problem, ReplicaFacts, RolloutFacts, Sight,
+    SnapshotFacts, Stage, StoreFacts, Timings, TransferFacts, TransferState, World, asks,
+    input_hash, last_complete_revision, plan, status,
 };
 
 /// What can be wrong in one cluster.
@@ -348,45 +348,56 @@ impl Sim {
         }
         self.memory.recall(&mut self.world);
         self.world.replicas.clear();
-        for wanted in replicas_wanted(&self.world) {
-            let silent = self.faults.iter().any(|(name, faults)| {
-                faults.store_silent && self.world.members[name].store == wanted.store
-            });
-            let key = (wanted.store.clone(), wanted.version.clone());
-            let state = self.copies.get(&key).copied();
-            let state = if silent {
-                ReplicaState::Unknown
-            } else {
-                state.unwrap_or(ReplicaState::Missing)
-            };
-            let verified = state == ReplicaState::Verified;
-            let facts = ReplicaFacts {
-                state,
-                verified_bytes: if verified { 1000 } else { 0 },
-                reason: Reason::StoreUnreachable,
-                message: format!("{state:?}"),
-            };
-            self.world
-                .replicas
-                .insert((wanted.store, wanted.digest), facts);
-        }
         self.world.images.clear();
-        for wanted in images_wanted(&self.world) {
-            let state = self.image_state(&wanted.image);
-            self.world.images.insert(wanted.image, state);
+        for _ in 0..2 {
+            for ask in asks(&self.world) {
+                self.answer(ask);
+            }
         }
-        for wanted in probes_wanted(&self.world) {
-            let ok = !self.faults[&wanted.cluster].probe;
-            let member = self.world.members.get_mut(&wanted.cluster).unwrap();
-            member.probe = Some(ProbeFacts {
-                revision: wanted.revision,
-                ok,
-                message: if ok {
-                    "ok".into()
-                } else {
-                    "answered 500".into()
-                },
-            });
+        assert_eq!(asks(&self.world), [], "copies and images, then probes");
+    }
+
+    fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::Copy(ask) => {
+                let facts = self.replica(&ask);
+                let key = (ask.store, ask.digest);
+                self.world.replicas.insert(key, facts);
+            }
+            Ask::Image(ask) => {
+                let state = self.image_state(&ask.image);
+                self.world.images.insert(ask.image, state);
+            }
+            Ask::Probe(ask) => {
+                let ok = !self.faults[&ask.cluster].probe;
+                let message = if ok { "ok" } else { "answered 500" };
+                let member = self.world.members.get_mut(&ask.cluster).unwrap();
+                member.probe = Some(ProbeFacts {
+                    revision: ask.revision,
+                    ok,
+                    message: message.into(),
+                });
+            }
+        }
+    }
+
+    fn replica(&self, ask: &CopyAsk) -> ReplicaFacts {
+        let silent = self.faults.iter().any(|(name, faults)| {
+            faults.store_silent && self.world.members[name].store == ask.store
+        });
+        let key = (ask.store.clone(), ask.version.clone());
+        let state = self.copies.get(&key).copied();
+        let state = if silent {
+            ReplicaState::Unknown
+        } else {
+            state.unwrap_or(ReplicaState::Missing)
+        };
+        let verified = state == ReplicaState::Verified;
+        ReplicaFacts {
+            state,
+            verified_bytes: if verified { 1000 } else { 0 },
+            reason: Reason::StoreUnreachable,
+            message: format!("{state:?}"),
         }
     }
 
