@@ -35,13 +35,13 @@ pub fn plan(world: &World) -> Plan {
     plan.joining = take(&mut plan.actions, &mut raises, judged);
     add(&mut plan.actions, rollout::keep(world, &placement));
     plan.actions = artifact::read_once(plan.actions);
-    let traffic = traffic::plan(world, &placement, &raises);
-    plan.actions.extend(traffic.actions);
-    let left = upkeep::prune(world, &placement);
+    let told = traffic::plan(world, &placement, &raises);
+    plan.actions.extend(told.actions);
+    let left = upkeep::prune(world, &placement, &told.held);
     plan.actions.extend(left.actions);
     plan.waiting = waiting(plan.steps.iter().chain(&plan.joining));
     plan.waiting.extend(left.waiting);
-    plan.draining = traffic.draining || left.draining;
+    plan.draining = told.draining || left.draining;
     plan.target = Some((placement.target.revision, placement.target.record));
     upkeep::rest(world, plan)
 }

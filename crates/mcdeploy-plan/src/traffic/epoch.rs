@@ -1,8 +1,11 @@
 //! The decision, stored first, and the snapshots that carry it.
 
-use mcdeploy_api::{Epoch, RoutingSnapshotSpec, Sha256Digest, TrafficPolicyStatus};
+use mcdeploy_api::{ClusterWeight, Epoch, RoutingSnapshotSpec, Sha256Digest, TrafficPolicyStatus};
 
-use super::weights::weights;
+use super::{
+    safety::{Permit, Way},
+    snapshots::Snapshots,
+};
 use crate::{
     action::{Action, DecideTraffic},
     placement::Placement,
@@ -14,15 +17,19 @@ pub(super) fn publish(
     world: &World,
     placement: &Placement,
     policy: &PolicyFacts,
-    raises: &[String],
-    contents: &[(String, String)],
-    changed: Vec<RoutingSnapshotSpec>,
+    permit: &Permit,
+    snapshots: Snapshots,
 ) -> Vec<Action> {
+    let Snapshots {
+        contents,
+        changed,
+        draining: _,
+    } = snapshots;
     if changed.is_empty() {
         return vec![];
     }
     // Pairs of strings always serialise.
-    let hash = Sha256Digest::of(serde_json::to_vec(contents).unwrap_or_default()).hex();
+    let hash = Sha256Digest::of(serde_json::to_vec(&contents).unwrap_or_default()).hex();
     let highest = highest_epoch(world, policy);
     let stored = policy.status.epoch.unwrap_or_default();
     let older = |spec: &RoutingSnapshotSpec| {
@@ -53,7 +60,7 @@ pub(super) fn publish(
                 conditions: policy.status.conditions.clone(),
                 epoch: Some(epoch),
                 hash: Some(hash),
-                weights: weights(world, placement, policy, raises),
+                weights: weights(placement, policy, permit),
             },
         }));
     }
@@ -72,4 +79,27 @@ fn highest_epoch(world: &World, policy: &PolicyFacts) -> Epoch {
     let told = told.map(|snapshot| snapshot.spec.epoch);
     let stored = policy.status.epoch.unwrap_or_default();
     told.chain(applied).fold(stored, Epoch::max)
+}
+
+/// Weights in force, one entry per placed cluster, sorted by name.
+fn weights(placement: &Placement, policy: &PolicyFacts, permit: &Permit) -> Vec<ClusterWeight> {
+    let before = &policy.status.weights;
+    let mut placed: Vec<_> = placement.placed.iter().collect();
+    placed.sort();
+    let entries = placed.into_iter().map(|name| {
+        let wanted = permit.weight(name).unwrap_or(1);
+        let weight = if permit.way(name) == Way::Frozen {
+            let before = before.iter().find(|entry| entry.cluster == *name);
+            before.map_or(0, |entry| entry.weight.min(wanted))
+        } else if permit.takes(name) {
+            wanted
+        } else {
+            0
+        };
+        ClusterWeight {
+            cluster: name.clone(),
+            weight,
+        }
+    });
+    entries.collect()
 }

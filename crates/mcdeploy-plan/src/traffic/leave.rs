@@ -1,6 +1,7 @@
 //! Clusters that are no longer placed: other clusters stop sending requests there, then their
-//! own gateways send theirs elsewhere, then what nobody asks any more is removed.
+//! own gateways send theirs elsewhere, then what nothing asks for any more is removed.
 
+use super::weights::{Share, Shares};
 use crate::{
     placement::Placement,
     world::{MemberView, World},
@@ -13,4 +14,11 @@ pub(crate) fn leaving(world: &World, placement: &Placement) -> Vec<String> {
         holds && !placement.is_placed(name)
     });
     members.map(|(name, _)| name.clone()).collect()
+}
+
+/// They are to take nothing.
+pub(super) fn take_off(world: &World, placement: &Placement, shares: &mut Shares) {
+    for cluster in leaving(world, placement) {
+        shares.set(&cluster, Share::new());
+    }
 }

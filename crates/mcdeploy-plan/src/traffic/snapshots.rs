@@ -2,44 +2,93 @@
 
 use std::collections::BTreeMap;
 
-use mcdeploy_api::{RegionRoute, RevisionRoute, names};
+use mcdeploy_api::{Epoch, RegionRoute, RevisionRoute, RoutingSnapshotSpec, names};
 
 use super::{
-    safety::{drained, may_leave, may_stop},
-    weights::policy_weight,
+    leave::leaving,
+    safety::{Permit, Way, drained},
 };
 use crate::{
     placement::Placement,
     world::{MemberFacts, MemberView, PolicyFacts, World},
 };
 
-/// Revisions that a cluster's gateways should know, sorted by id, and whether one of
-/// them is there only until it has drained.
-pub(super) fn revisions(
+/// What every cluster that is seen should be told.
+#[derive(Default)]
+pub(super) struct Snapshots {
+    /// Name and hash of each that there is to be, sorted by name.
+    pub(super) contents: Vec<(String, String)>,
+    /// Those that differ from what stands there, without an epoch.
+    pub(super) changed: Vec<RoutingSnapshotSpec>,
+    /// Something is listed only until it has drained.
+    pub(super) draining: bool,
+}
+
+/// Compares what gateways are told with what they may be told.
+pub(super) fn snapshots(
     world: &World,
     placement: &Placement,
+    policy: &PolicyFacts,
+    permit: &Permit,
+) -> Snapshots {
+    let mut told = placement.placed.clone();
+    told.extend(leaving(world, placement));
+    told.sort();
+    let mut all = Snapshots::default();
+    for name in &told {
+        let Some((member, view)) = world.seen(name) else {
+            continue;
+        };
+        let (revisions, draining) = revisions(world, placement, permit, name, member, view);
+        all.draining |= draining;
+        let spec = RoutingSnapshotSpec {
+            model: placement.target.record.model.clone(),
+            epoch: Epoch::default(),
+            hash: String::new(),
+            cluster: name.clone(),
+            repeatable: policy.spec.repeatable,
+            local_weight: local_weight(permit, name, &revisions),
+            revisions,
+            regions: regions(world, permit, name, view),
+        };
+        let is_empty = spec.regions.is_empty() || !placement.is_placed(name);
+        if spec.revisions.is_empty() && is_empty && view.snapshot.is_none() {
+            continue;
+        }
+        let hash = spec.content_hash();
+        let same = view
+            .snapshot
+            .as_ref()
+            .is_some_and(|now| now.spec.hash == hash && now.spec.content_hash() == hash);
+        all.contents.push((name.clone(), hash.clone()));
+        if !same {
+            all.changed.push(RoutingSnapshotSpec { hash, ..spec });
+        }
+    }
+    all
+}
+
+/// Revisions that a cluster's gateways should know, sorted by id, and whether one of
+/// them is there only until it has drained.
+fn revisions(
+    world: &World,
+    placement: &Placement,
+    permit: &Permit,
     name: &str,
     member: &MemberFacts,
     view: &MemberView,
-    raises: &[String],
 ) -> (Vec<RevisionRoute>, bool) {
-    let goal = placement.goal(name).map(|goal| goal.revision.as_str());
-    let raise = goal.filter(|_| raises.iter().any(|cluster| cluster == name));
-    let mut weights: BTreeMap<String, i32> = world.serving(name).into_iter().collect();
-    if raise.is_some() || may_stop(world, placement, name) {
-        for weight in weights.values_mut() {
-            *weight = 0;
-        }
-    }
-    if let Some(goal) = raise {
-        weights.insert(goal.to_owned(), 100);
-    }
+    let serving = world.serving(name).into_iter();
+    let mut weights: BTreeMap<String, i32> = serving.map(|(revision, _)| (revision, 0)).collect();
+    let share = permit.share(name).into_iter();
+    weights.extend(share.map(|(revision, part)| (revision, part.get())));
     let present = |revision: &str| {
         let objects = view.revisions.get(revision);
         objects.is_some_and(|objects| objects.input_hash.is_some())
     };
+    let goal = placement.goal(name).map(|goal| &goal.revision);
     if let Some(goal) = goal.filter(|goal| present(goal)) {
-        weights.entry(goal.to_owned()).or_insert(0);
+        weights.entry(goal.clone()).or_insert(0);
     }
     let is_drained = drained(world, member, view, &weights);
     let mut draining = false;
@@ -78,17 +127,16 @@ fn version_of(
         .or(recorded.map(|record| record.version.clone()))
 }
 
+/// What the gateways of a cluster keep in their own region; `None`: all that they can.
+fn local_weight(permit: &Permit, name: &str, revisions: &[RevisionRoute]) -> Option<i32> {
+    let serves = revisions.iter().any(|route| route.weight > 0);
+    permit
+        .weight(name)
+        .map(|weight| if serves { weight } else { 0 })
+}
+
 /// Other regions, as the gateways of `name` should know them, sorted by cluster.
-///
-/// A region that cannot be seen stays as it was: gateways find out by themselves who
-/// answers, and the control plane raises nothing blindly.
-pub(super) fn regions(
-    world: &World,
-    placement: &Placement,
-    policy: &PolicyFacts,
-    name: &str,
-    view: &MemberView,
-) -> Vec<RegionRoute> {
+fn regions(world: &World, permit: &Permit, name: &str, view: &MemberView) -> Vec<RegionRoute> {
     let known = |cluster: &str| {
         let snapshot = view.snapshot.as_ref()?;
         let mut regions = snapshot.spec.regions.iter();
@@ -97,32 +145,33 @@ pub(super) fn regions(
     let others = world.members.iter().filter(|(other, _)| *other != name);
     let routes = others.filter_map(|(other, member)| {
         let known = known(other);
-        let weight = policy_weight(policy, other);
-        if member.seen().is_none() {
-            let known = known?;
-            let weight = weight.map_or(known.weight, |weight| weight.min(known.weight));
-            return Some(RegionRoute {
-                weight,
-                ..known.clone()
-            });
+        let weight = permit.weight(other);
+        match permit.way(other) {
+            Way::Closed => None,
+            Way::Kept => known.cloned(),
+            Way::Frozen => {
+                let known = known?;
+                let weight = weight.map_or(known.weight, |weight| weight.min(known.weight));
+                Some(RegionRoute {
+                    weight,
+                    ..known.clone()
+                })
+            }
+            Way::Open => {
+                let serving = world.serving(other).into_iter();
+                let revisions: Vec<_> = serving.map(|(revision, _)| revision).collect();
+                let address = member.gateway.clone();
+                let address = address.or(known.map(|known| known.address.clone()))?;
+                // Others come only after its own gateways.
+                (!revisions.is_empty()).then(|| RegionRoute {
+                    cluster: other.clone(),
+                    provider: member.provider,
+                    address,
+                    weight: weight.unwrap_or(1),
+                    revisions,
+                })
+            }
         }
-        if !placement.is_placed(other) {
-            return known
-                .filter(|_| !may_leave(world, placement, other))
-                .cloned();
-        }
-        let revisions: Vec<_> = world.serving(other).into_iter().map(|(r, _)| r).collect();
-        let address = member
-            .gateway
-            .clone()
-            .or(known.map(|k| k.address.clone()))?;
-        (!revisions.is_empty()).then(|| RegionRoute {
-            cluster: other.clone(),
-            provider: member.provider,
-            address,
-            weight: weight.unwrap_or(1),
-            revisions,
-        })
     });
     routes.collect()
 }

@@ -1,56 +1,132 @@
-//! How much of the requests goes where.
+//! How much of the requests is to go where: the rollout's word, and the policy's.
 
-use mcdeploy_api::{ClusterWeight, RevisionRoute};
+use std::collections::BTreeMap;
 
 use crate::{
     placement::Placement,
     world::{PolicyFacts, World},
 };
 
-/// Weight that the policy gives a cluster; `None`: own region first.
-pub(super) fn policy_weight(policy: &PolicyFacts, cluster: &str) -> Option<i32> {
-    if policy.spec.weights.is_empty() {
-        return None;
+/// Part of a cluster's requests, of 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Percent(i32);
+
+impl Percent {
+    const ALL: Self = Self(100);
+
+    pub(super) fn get(self) -> i32 {
+        self.0
     }
-    let mut weights = policy.spec.weights.iter();
-    let entry = weights.find(|entry| entry.cluster == cluster);
-    Some(entry.map_or(0, |entry| entry.weight))
 }
 
-/// What the gateways of a cluster keep in their own region; `None`: all that they can.
-pub(super) fn local_weight(
-    policy: &PolicyFacts,
-    name: &str,
-    revisions: &[RevisionRoute],
-) -> Option<i32> {
-    let serves = revisions.iter().any(|route| route.weight > 0);
-    policy_weight(policy, name).map(|weight| if serves { weight } else { 0 })
+/// The parts of one cluster, by revision; none: its gateways send elsewhere.
+pub(crate) type Share = BTreeMap<String, Percent>;
+
+/// The rollout's word, by cluster: which revisions answer. It never names weights of
+/// clusters.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Shares(BTreeMap<String, Share>);
+
+/// The policy's word: how requests spread over clusters. It never names revisions.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Spread {
+    /// A cluster answers what comes to it; others, all alike, get what it cannot.
+    OwnRegionFirst,
+    /// By the weight of each cluster; those not named have none.
+    Weights(BTreeMap<String, i32>),
 }
 
-/// Weights in force, one entry per placed cluster, sorted by name.
-pub(super) fn weights(
+/// Where requests go.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Traffic {
+    pub(crate) shares: Shares,
+    pub(crate) spread: Spread,
+}
+
+impl Shares {
+    /// As they are seen, or, of a cluster that is not, as they were told last.
+    pub(crate) fn now(world: &World) -> Self {
+        let clusters = world.members.keys();
+        let shares = clusters.map(|cluster| (cluster.clone(), now(world, cluster)));
+        Self(shares.collect())
+    }
+
+    pub(super) fn of(&self, cluster: &str) -> Share {
+        self.0.get(cluster).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn set(&mut self, cluster: &str, share: Share) {
+        self.0.insert(cluster.to_owned(), share);
+    }
+
+    /// Whether a cluster's own gateways send any request to it.
+    pub(super) fn takes(&self, cluster: &str) -> bool {
+        let share = self.0.get(cluster);
+        share.is_some_and(|share| share.values().any(|part| *part > Percent(0)))
+    }
+}
+
+fn now(world: &World, cluster: &str) -> Share {
+    let serving = world.serving(cluster).into_iter();
+    serving
+        .map(|(revision, weight)| (revision, Percent(weight)))
+        .collect()
+}
+
+impl Spread {
+    fn of(policy: &PolicyFacts) -> Self {
+        let weights = &policy.spec.weights;
+        if weights.is_empty() {
+            return Self::OwnRegionFirst;
+        }
+        // Of two entries the first counts.
+        let weights = weights.iter().rev();
+        let weights = weights.map(|entry| (entry.cluster.clone(), entry.weight));
+        Self::Weights(weights.collect())
+    }
+
+    /// `None`: own region first.
+    pub(super) fn weight(&self, cluster: &str) -> Option<i32> {
+        match self {
+            Self::OwnRegionFirst => None,
+            Self::Weights(weights) => Some(weights.get(cluster).copied().unwrap_or(0)),
+        }
+    }
+}
+
+/// What is to be in placed clusters: the goal answers where everything was seen that has to
+/// be, and the others stay as they are.
+pub(super) fn wanted(
     world: &World,
     placement: &Placement,
     policy: &PolicyFacts,
     raises: &[String],
-) -> Vec<ClusterWeight> {
-    let before = &policy.status.weights;
-    let mut placed: Vec<_> = placement.placed.iter().collect();
-    placed.sort();
-    let entries = placed.into_iter().map(|name| {
-        let wanted = policy_weight(policy, name).unwrap_or(1);
-        let weight = if world.seen(name).is_none() {
-            let before = before.iter().find(|entry| entry.cluster == *name);
-            before.map_or(0, |entry| entry.weight.min(wanted))
-        } else if raises.contains(name) || !world.serving(name).is_empty() {
-            wanted
-        } else {
-            0
+) -> Traffic {
+    let mut shares = Shares::default();
+    for cluster in &placement.placed {
+        let goal = placement.goal(cluster);
+        let goal = goal.filter(|_| raises.contains(cluster));
+        let share = goal.map_or_else(
+            || now(world, cluster),
+            |goal| Share::from([(goal.revision.clone(), Percent::ALL)]),
+        );
+        shares.set(cluster, share);
+    }
+    Traffic {
+        shares,
+        spread: Spread::of(policy),
+    }
+}
+
+#[cfg(test)]
+impl Shares {
+    /// Each of them gives everything to its one revision, or takes nothing.
+    pub(super) fn whole(clusters: &[(&str, Option<&str>)]) -> Self {
+        let share = |revision: Option<&str>| {
+            let revision = revision.into_iter();
+            revision.map(|r| (r.into(), Percent::ALL)).collect()
         };
-        ClusterWeight {
-            cluster: name.clone(),
-            weight,
-        }
-    });
-    entries.collect()
+        let shares = clusters.iter();
+        Self(shares.map(|(c, r)| ((*c).into(), share(*r))).collect())
+    }
 }

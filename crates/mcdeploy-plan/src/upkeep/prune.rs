@@ -5,7 +5,7 @@ use mcdeploy_api::Reason;
 use crate::{
     action::{Action, Waiting},
     placement::Placement,
-    traffic::{leaving, may_leave},
+    traffic::{Held, leaving},
     world::{MemberView, World},
 };
 
@@ -19,7 +19,7 @@ pub(crate) struct Left {
 
 /// Removes what gateways of placed clusters, and of those that leave, do not know any more.
 /// Before there is a policy none was told anything.
-pub(crate) fn prune(world: &World, placement: &Placement) -> Left {
+pub(crate) fn prune(world: &World, placement: &Placement, held: &[Held]) -> Left {
     if world.policy.is_none() {
         return Left::default();
     }
@@ -28,7 +28,7 @@ pub(crate) fn prune(world: &World, placement: &Placement) -> Left {
     told.sort();
     let unused = told.iter().flat_map(|name| unused(world, placement, name));
     let actions: Vec<_> = unused.collect();
-    let mut left = finish(world, placement);
+    let mut left = finish(world, placement, held);
     left.actions.splice(0..0, actions);
     left
 }
@@ -60,13 +60,13 @@ fn unused(world: &World, placement: &Placement, name: &str) -> Vec<Action> {
 
 /// Removes the snapshot of a cluster in which nothing else is left, and says what the
 /// others wait for.
-fn finish(world: &World, placement: &Placement) -> Left {
+fn finish(world: &World, placement: &Placement, held: &[Held]) -> Left {
     let mut left = Left::default();
     for name in leaving(world, placement) {
         let Some((member, view)) = world.seen(&name) else {
             continue;
         };
-        left.waiting.push(waiting(world, placement, &name, view));
+        left.waiting.push(waiting(world, held, &name, view));
         let routes = view.snapshot.iter().any(|s| !s.spec.revisions.is_empty());
         if routes || !view.revisions.is_empty() {
             continue;
@@ -81,7 +81,7 @@ fn finish(world: &World, placement: &Placement) -> Left {
     left
 }
 
-fn waiting(world: &World, placement: &Placement, name: &str, view: &MemberView) -> Waiting {
+fn waiting(world: &World, held: &[Held], name: &str, view: &MemberView) -> Waiting {
     let mut keys = view
         .revisions
         .keys()
@@ -90,7 +90,8 @@ fn waiting(world: &World, placement: &Placement, name: &str, view: &MemberView) 
             revision: revision.clone(),
         });
     let refused = keys.find_map(|action| world.upkeep.get(&action.upkeep()?));
-    let (reason, message) = if !may_leave(world, placement, name) {
+    let is_last = held.contains(&Held::LastServing(name.to_owned()));
+    let (reason, message) = if is_last {
         let message = "no longer placed, and kept until another cluster serves";
         (Reason::LastServing, message.to_owned())
     } else if let Some(facts) = refused {
