@@ -217,7 +217,7 @@ pub(crate) async fn start_job(
         Err(error) => {
             let error = ExecError::from(error);
             if error.was_answered() {
-                // Nobody reads the credentials, and the next try applies them again.
+                // Nothing reads the credentials, and the next try applies them again.
                 let name = secret.metadata.name.as_deref().unwrap_or_default();
                 client
                     .delete::<Secret>(SYSTEM, name, Delete::default())
@@ -226,7 +226,7 @@ pub(crate) async fn start_job(
             return Err(error);
         }
     };
-    // Should nobody live to delete it, the credentials go with the Job.
+    // Should no operator live to delete it, the credentials go with the Job.
     secret.metadata.owner_references = Some(vec![OwnerReference {
         api_version: "batch/v1".to_owned(),
         kind: "Job".to_owned(),

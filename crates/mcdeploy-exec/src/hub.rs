@@ -33,7 +33,7 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// Whoever put the finalizer there: it goes.
+    /// The finalizer goes, by whatever hand it was put there.
     pub(crate) async fn release_deployment(&self) -> Result<(), ExecError> {
         let (namespace, name) = (Some(self.namespace), self.deployment);
         let found = self.hub.get::<ModelDeployment>(namespace, name).await?;

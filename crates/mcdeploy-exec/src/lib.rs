@@ -3,10 +3,10 @@
 //! Order: what the hub has to remember, then objects in each cluster, then the decision
 //! about traffic by compare-and-swap, then the snapshots that carry it. Clusters go side
 //! by side, and within one cluster in the plan's order; the first failure in a cluster
-//! ends that cluster's part and nobody else's. Nothing is repeated here: the caller
+//! ends that cluster's part and no other's. Nothing is repeated here: the caller
 //! looks again and plans again, which makes every effect safe to lose.
 //!
-//! **Upkeep**, the removal of something old, ends nothing when it is refused: nobody waits
+//! **Upkeep**, the removal of something old, ends nothing when it is refused: nothing waits
 //! for it ([`Action::upkeep`]). A **transfer** runs in a cluster for another one: where it
 //! is refused, only the cluster that lacks the copy waits.
 

@@ -84,7 +84,7 @@ pub enum Action {
         /// What it is about.
         spec: ModelRolloutSpec,
     },
-    /// Make the traffic policy that nobody wrote: own region first.
+    /// Make the traffic policy that no user wrote: own region first.
     CreatePolicy {
         /// Named like the deployment.
         name: String,
@@ -128,7 +128,7 @@ pub enum Action {
         /// Id of the revision.
         revision: String,
     },
-    /// Store a decision about traffic, if nobody stored another one meanwhile.
+    /// Store a decision about traffic, if no other one was stored meanwhile.
     DecideTraffic(DecideTraffic),
     /// Tell the gateways of one cluster.
     PublishSnapshot {

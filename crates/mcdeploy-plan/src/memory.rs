@@ -69,7 +69,7 @@ impl Memory {
         world.upkeep = upkeep
             .map(|(key, refused)| (key.clone(), refused.facts.clone()))
             .collect();
-        // Of stores that are gone nobody will ask for a copy.
+        // No copy is asked of stores that are gone.
         self.copies
             .retain(|(store, _), _| world.stores.contains_key(store));
         let copies = self.copies.iter();
@@ -96,7 +96,7 @@ impl Memory {
 
     /// Remembers how far a plan found each cluster.
     pub fn note(&mut self, plan: &Plan, now: Timestamp) {
-        // What nobody wants removed any more is forgotten.
+        // What is not to be removed any more is forgotten.
         let wanted: BTreeSet<_> = plan.actions.iter().filter_map(Action::upkeep).collect();
         self.upkeep
             .retain(|key, _| wanted.contains(key) || plan.resting.contains(key));
@@ -135,7 +135,7 @@ impl Memory {
     }
 
     /// Remembers that the transfer of a copy was refused, and lets it rest, longer each
-    /// time, but never so long that whoever mends it waits.
+    /// time, but never so long that a user who mended it waits.
     pub fn copy_refused(
         &mut self,
         store: &str,

@@ -34,7 +34,7 @@ impl RevisionRecord {
         }
     }
 
-    /// Id of the revision: equal input has equal ids, whoever gave it and when.
+    /// Id of the revision: equal input has equal ids, of every user at every time.
     pub fn id(&self) -> String {
         // Plain structs and maps sorted by string keys always serialise, and always to
         // the same bytes.

@@ -62,7 +62,7 @@ pub(super) async fn copies(client: &ClusterClient, what: &What<'_>) -> Looked<Ve
     Ok(found)
 }
 
-/// Asks registries, those beside lost clusters excepted: nobody waits for them.
+/// Asks registries, those beside lost clusters excepted: nothing waits for them.
 pub(super) async fn look(ctx: &Context, world: &mut World, loaded: &Loaded, asks: Vec<ImageAsk>) {
     let deadline = ctx.settings.pace.look_deadline;
     let looks = asks.into_iter().map(async |ask| {

@@ -1,5 +1,5 @@
 //! Observe: everything that the planner is told, from the hub, the members, the stores
-//! and the gateways. A member that does not answer is `Unknown` and slows down nobody.
+//! and the gateways. A member that does not answer is `Unknown` and slows down no other.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -295,7 +295,7 @@ async fn answer(
 }
 
 /// Looks at copies, those in stores of lost clusters excepted: the store is as far away
-/// as its clusters, and nothing is waited for that nobody can use.
+/// as its clusters, and nothing is waited for that cannot be used.
 async fn copies(ctx: &Context, world: &mut World, stores: &Loaded, asks: Vec<CopyAsk>) {
     let complete = ConditionType::Complete.as_str();
     let settled = world.deployment.status.observed_generation == Some(world.deployment.generation)

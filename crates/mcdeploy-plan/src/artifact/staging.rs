@@ -24,7 +24,7 @@ fn key(world: &World, digest: &Sha256Digest, how: &str) -> String {
     format!("{}.{owner}.{how}", digest.hex())
 }
 
-/// Tells nodes what changed. Nobody waits for it: see [`waits`].
+/// Tells nodes what changed. Nothing waits for that: see [`waits`].
 pub(crate) fn actions(world: &World, placement: &Placement) -> Vec<Action> {
     let members = world.members.keys();
     let stages = members.filter_map(|name| {

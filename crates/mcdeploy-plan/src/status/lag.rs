@@ -75,7 +75,7 @@ impl<K> Default for Lags<K> {
 
 impl<K: Ord + Clone> Lags<K> {
     /// Notes what `who` lacks now, and answers what arrived since the look before: what was
-    /// lacking, and `is_verified` now. What nobody wants any more is forgotten. `asked` is
+    /// lacking, and `is_verified` now. What is not wanted any more is forgotten. `asked` is
     /// when what `who` lacks was asked for, if that is known; it counts at its first look.
     pub fn note(
         &mut self,
@@ -114,7 +114,7 @@ impl<K: Ord + Clone> Lags<K> {
         arrived
     }
 
-    /// Forgets somebody who is gone.
+    /// Forgets one who is gone.
     pub fn forget(&mut self, who: &K) {
         self.known.remove(who);
         self.wanted.retain(|_, wanted| {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_wants_any_more_is_no_lag_and_what_two_want_is_one() {
+    fn what_is_not_wanted_any_more_is_no_lag_and_what_two_want_is_one() {
         let mut lags = Lags::default();
         let (both, none) = (copies(&["aws", "gcp"]), BTreeSet::new());
         assert_eq!(lags.note(&"m", &both, |_| false, None, at(0)), []);

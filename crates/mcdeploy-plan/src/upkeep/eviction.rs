@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use mcdeploy_api::Sha256Digest;
 
-/// A version that somebody asked for so recently stays: its pod may be starting, and
-/// whoever says that it is needed may not have said so yet.
+/// A version that was asked for so recently stays: its pod may be starting, and what says
+/// that it is needed may not have said so yet.
 const RECENT: SignedDuration = SignedDuration::from_mins(10);
 
 /// A version in the cache of a node.

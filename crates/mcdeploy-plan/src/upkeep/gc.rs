@@ -6,7 +6,7 @@
 //! | here | copies, rules and references in, a verdict for each copy out |
 //!
 //! **Invariants** (property-tested in `gc/tests.rs`): a copy goes only when everything that
-//! can refer to one was read and nothing does; nobody is at work on it; and, while its
+//! can refer to one was read and nothing does; nothing is at work on it; and, while its
 //! `ModelVersion` exists, another verified copy stays.
 
 mod references;
@@ -56,7 +56,7 @@ pub enum CopyState {
     Damaged(Sha256Digest),
     /// A manifest that cannot be read.
     Unreadable,
-    /// Files without a manifest, that somebody claimed.
+    /// Files without a manifest, that are claimed.
     Unfinished,
     /// Objects without a manifest, a claim, or a removal's note: the keys of any application
     /// may look like those of a version.
@@ -130,7 +130,7 @@ pub enum Keep {
         /// What could not be read, and why.
         what: String,
     },
-    /// Somebody reads or brings it now.
+    /// It is read or brought now.
     Copying {
         /// Who.
         holder: String,
@@ -271,15 +271,15 @@ fn is_another(copy: &Copy, named: &NamedVersion) -> Option<Keep> {
             .digest
             .is_some_and(|digest| Some(digest) != actual)
             .then_some(Keep::OtherBytes { actual }),
-        // Nothing tells what it was, and nobody can use it.
+        // Nothing tells what it was, and it is of no use.
         CopyState::Unfinished | CopyState::BeingRemoved => None,
     }
 }
 
-/// What keeps a copy that nobody named.
+/// What keeps a copy that was not named.
 fn guarded(copy: &Copy, newest: &BTreeSet<(&str, &str)>, rules: &GcRules) -> Option<Keep> {
     match copy.state {
-        // Somebody said that it may go.
+        // A user said that it may go.
         CopyState::BeingRemoved => return None,
         CopyState::Unreadable => return Some(Keep::Unreadable),
         CopyState::Foreign => return Some(Keep::Foreign),

@@ -22,8 +22,8 @@ pub struct PolicyFacts {
 impl World {
     /// Revisions that take traffic in a cluster, with their weights.
     ///
-    /// The truth is the cluster's own snapshot. Where the cluster cannot be seen, or
-    /// somebody deleted the snapshot while the objects stand, it is the last status row.
+    /// The truth is the cluster's own snapshot. Where the cluster cannot be seen, or the
+    /// snapshot was deleted while the objects stand, it is the last status row.
     pub(crate) fn serving(&self, cluster: &str) -> Vec<(String, i32)> {
         let row = self.row(cluster);
         let from_row = || row.and_then(|row| Some((row.revision.clone()?, 100)));

@@ -44,7 +44,7 @@ impl Sim {
                     let row = rows.iter().find(|row| row.cluster == *cluster);
                     let served = row.and_then(|row| row.revision.as_ref());
                     if old.is_none() && served == Some(&route.revision) {
-                        // Somebody deleted the snapshot of what had been probed.
+                        // The snapshot of what had been probed was deleted.
                         continue;
                     }
                     let probe = member.probe.as_ref().expect("raised without a probe");
