@@ -15,7 +15,7 @@ use mcdeploy_cluster::{ClusterClient, ClusterError, Delete, Force};
 use mcdeploy_manifests::{
     RevisionInput, TransferInput, render_revision, render_transfer, transfer_name,
 };
-use mcdeploy_plan::{RevisionRecord, StartTransfer, input_hash};
+use mcdeploy_plan::{RevisionRecord, StartTransfer, StoreName, input_hash};
 
 use crate::{ANNOTATION_INPUT_HASH, ExecError, Executor, KnownStore, images::pull_from};
 
@@ -32,7 +32,7 @@ impl Executor<'_> {
     ) -> Result<(), ExecError> {
         let client = self.client(cluster)?;
         let record = self.record(revision)?;
-        let store = self.store_of.get(cluster).map_or("", String::as_str);
+        let store = self.store_of.get(cluster).map_or("", StoreName::as_str);
         let store = self.store(store)?;
         let registry = self.registry_of.get(cluster);
         let mut input = self.revision_input(revision, record, store.for_readers());

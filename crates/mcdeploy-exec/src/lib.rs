@@ -24,7 +24,9 @@ use futures::future::join_all;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use mcdeploy_api::{ImageRegistry, ModelVersionSpec, NodeCache, Sha256Digest};
 use mcdeploy_cluster::ClusterClient;
-use mcdeploy_plan::{Action, Plan, RevisionRecord, StartTransfer};
+use mcdeploy_plan::{
+    Action, ClusterName, Plan, RevisionId, RevisionRecord, StartTransfer, StoreName,
+};
 
 pub use error::ExecError;
 pub use images::Registries;
@@ -41,7 +43,7 @@ pub struct Executor<'a> {
     /// The hub. Its fence keeps a process that no longer leads from writing.
     pub hub: &'a ClusterClient,
     /// One entry per member cluster that can be seen.
-    pub members: &'a BTreeMap<String, ClusterClient>,
+    pub members: &'a BTreeMap<ClusterName, ClusterClient>,
     /// Name of the deployment.
     pub deployment: &'a str,
     /// Its namespace, in the hub and in members.
@@ -51,17 +53,17 @@ pub struct Executor<'a> {
     /// The version that the deployment names.
     pub version: Option<&'a ModelVersionSpec>,
     /// Recorded revisions by id.
-    pub records: &'a BTreeMap<String, RevisionRecord>,
+    pub records: &'a BTreeMap<RevisionId, RevisionRecord>,
     /// What recorded revisions were rendered to.
     pub revision_store: &'a RevisionStore,
     /// Usable stores by name, each as it was when the plan was made.
-    pub stores: &'a BTreeMap<String, KnownStore>,
+    pub stores: &'a BTreeMap<StoreName, KnownStore>,
     /// Store of each member cluster.
-    pub store_of: &'a BTreeMap<String, String>,
+    pub store_of: &'a BTreeMap<ClusterName, StoreName>,
     /// Registry of each member cluster that has one.
-    pub registry_of: &'a BTreeMap<String, ImageRegistry>,
+    pub registry_of: &'a BTreeMap<ClusterName, ImageRegistry>,
     /// Cache of the nodes of each member cluster that has one.
-    pub cache_of: &'a BTreeMap<String, NodeCache>,
+    pub cache_of: &'a BTreeMap<ClusterName, NodeCache>,
     /// How to use registries.
     pub registries: &'a Registries,
     /// Image of `mcdeployd`, by digest, for new pods and Jobs.
@@ -86,13 +88,13 @@ pub struct Done {
     /// [`Action::label`].
     pub action: &'static str,
     /// Member cluster; `None`: the hub.
-    pub cluster: Option<String>,
+    pub cluster: Option<ClusterName>,
     /// Revision that it is about, if it is about one.
-    pub revision: Option<String>,
+    pub revision: Option<RevisionId>,
     /// [`Action::upkeep`].
     pub upkeep: Option<String>,
     /// Store and manifest digest of each copy that a transfer is to make.
-    pub copies: Vec<(String, Sha256Digest)>,
+    pub copies: Vec<(StoreName, Sha256Digest)>,
 }
 
 /// One effect that failed.
@@ -141,7 +143,7 @@ impl Executor<'_> {
                 | Action::ApplyRevision { .. }
                 | Action::DeleteRevision { .. }
                 | Action::DeleteSnapshot { .. } => {
-                    let cluster = action.cluster().unwrap_or_default();
+                    let cluster = action.cluster().map_or("", ClusterName::as_str);
                     per_cluster.entry(cluster).or_default().push(action);
                 }
                 Action::DecideTraffic(_) => decision = Some(action),
@@ -182,7 +184,7 @@ impl Executor<'_> {
     async fn carry_out(&self, action: &Action) -> Result<(), ExecError> {
         tracing::debug!(
             action = action.label(),
-            cluster.name = action.cluster(),
+            cluster.name = action.cluster().map(ClusterName::as_str),
             "executing"
         );
         match action {
@@ -214,7 +216,7 @@ impl Executor<'_> {
     }
 }
 
-fn copies_of(action: &Action) -> Vec<(String, Sha256Digest)> {
+fn copies_of(action: &Action) -> Vec<(StoreName, Sha256Digest)> {
     let Action::StartTransfer(StartTransfer {
         targets, record, ..
     }) = action
@@ -251,7 +253,7 @@ impl Outcome {
         };
         let effect = Done {
             action: action.label(),
-            cluster: action.cluster().map(str::to_owned),
+            cluster: action.cluster().cloned(),
             revision,
             upkeep: action.upkeep(),
             copies: copies_of(action),

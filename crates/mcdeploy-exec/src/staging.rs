@@ -8,7 +8,7 @@ use k8s_openapi::{
 use mcdeploy_api::{FetchPlan, StagingEntry, names};
 use mcdeploy_cluster::Force;
 use mcdeploy_manifests::cache_plan;
-use mcdeploy_plan::{Stage, StageVersion, staging_owner};
+use mcdeploy_plan::{Stage, StageVersion, StoreName, staging_owner};
 
 use crate::{ExecError, Executor};
 
@@ -51,7 +51,7 @@ impl Executor<'_> {
 
     fn staged_plan(&self, cluster: &str, revision: &str) -> Result<FetchPlan, ExecError> {
         let record = self.record(revision)?;
-        let store = self.store_of.get(cluster).map_or("", String::as_str);
+        let store = self.store_of.get(cluster).map_or("", StoreName::as_str);
         let store = self.store(store)?.for_readers();
         let mut plan = self.revision_input(revision, record, store).fetch;
         plan.node_cache = self.cache_of.get(cluster).map(cache_plan);

@@ -7,7 +7,11 @@ use mcdeploy_api::{
     TrafficPolicyStatus,
 };
 
-use crate::{revision::RevisionRecord, world::World};
+use crate::{
+    names::{ClusterName, RevisionId, StoreName},
+    revision::RevisionRecord,
+    world::World,
+};
 
 /// What to do now, in order, and what is waited for.
 #[must_use]
@@ -25,7 +29,7 @@ pub struct Plan {
     /// by name.
     pub joining: Vec<Step>,
     /// Id and input of the revision that the spec asks for.
-    pub target: Option<(String, RevisionRecord)>,
+    pub target: Option<(RevisionId, RevisionRecord)>,
     /// Why nothing can be done at all.
     pub invalid: Option<Invalid>,
     /// Something waits for time alone to pass.
@@ -73,7 +77,7 @@ pub enum Action {
     /// Keep the revision's input in the hub, for as long as a cluster may need it.
     RecordRevision {
         /// Its id.
-        revision: String,
+        revision: RevisionId,
         /// Its input.
         record: RevisionRecord,
     },
@@ -97,7 +101,7 @@ pub enum Action {
     /// Forget the input of a revision that no cluster may need.
     DeleteRecord {
         /// Id of the revision.
-        revision: String,
+        revision: RevisionId,
     },
     /// Start a Job that copies the target's version from one store to others.
     StartTransfer(StartTransfer),
@@ -106,7 +110,7 @@ pub enum Action {
     /// Remove a Job that ended, with its credentials.
     DeleteTransfer {
         /// Member cluster that it ran in.
-        cluster: String,
+        cluster: ClusterName,
         /// Its name.
         name: String,
     },
@@ -115,38 +119,38 @@ pub enum Action {
     /// Apply Secret, Deployment and Service of a revision.
     ApplyRevision {
         /// Member cluster.
-        cluster: String,
+        cluster: ClusterName,
         /// Id of the revision.
-        revision: String,
+        revision: RevisionId,
         /// Pods wanted.
         replicas: i32,
     },
     /// Remove Secret, Deployment and Service of a revision that no gateway knows.
     DeleteRevision {
         /// Member cluster.
-        cluster: String,
+        cluster: ClusterName,
         /// Id of the revision.
-        revision: String,
+        revision: RevisionId,
     },
     /// Store a decision about traffic, if no other one was stored meanwhile.
     DecideTraffic(DecideTraffic),
     /// Tell the gateways of one cluster.
     PublishSnapshot {
         /// Member cluster.
-        cluster: String,
+        cluster: ClusterName,
         /// What they are told.
         spec: RoutingSnapshotSpec,
     },
     /// Tell the gateways of one cluster nothing any more.
     DeleteSnapshot {
         /// Member cluster.
-        cluster: String,
+        cluster: ClusterName,
     },
 }
 
 impl Action {
     /// The member cluster that the effect is in; `None`: the hub.
-    pub fn cluster(&self) -> Option<&str> {
+    pub fn cluster(&self) -> Option<&ClusterName> {
         match self {
             Self::HoldDeployment
             | Self::ReleaseDeployment
@@ -221,11 +225,11 @@ impl Action {
 #[derive(Clone, Debug, PartialEq)]
 pub struct StartTransfer {
     /// Member cluster beside the source: the Job runs there.
-    pub cluster: String,
+    pub cluster: ClusterName,
     /// Store with a verified copy.
-    pub source: String,
+    pub source: StoreName,
     /// Stores that lack it, sorted.
-    pub targets: Vec<String>,
+    pub targets: Vec<StoreName>,
     /// Names the version and its digest.
     pub record: RevisionRecord,
 }
@@ -245,7 +249,7 @@ pub struct DecideTraffic {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
     /// Member cluster; `None`: the deployment as a whole.
-    pub cluster: Option<String>,
+    pub cluster: Option<ClusterName>,
     /// Why, in one word.
     pub reason: Reason,
     /// Why, for people.
@@ -256,9 +260,9 @@ pub struct Waiting {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Member cluster.
-    pub cluster: String,
+    pub cluster: ClusterName,
     /// Id of the revision that it is brought to.
-    pub revision: String,
+    pub revision: RevisionId,
     /// How far.
     pub state: RolloutStepState,
     /// Why, in one word.
@@ -271,7 +275,7 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stage {
     /// Member cluster.
-    pub cluster: String,
+    pub cluster: ClusterName,
     /// All that the deployment wants there, sorted by key.
     pub versions: Vec<StageVersion>,
 }
@@ -284,14 +288,14 @@ pub struct StageVersion {
     /// Digest of its manifest.
     pub digest: Sha256Digest,
     /// The revision whose version nodes are to fetch; `None`: it is only kept.
-    pub fetch: Option<String>,
+    pub fetch: Option<RevisionId>,
 }
 
 /// A copy of an image to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartImageCopy {
     /// Member cluster that the Job runs in: beside the source, where that is a mirror.
-    pub cluster: String,
+    pub cluster: ClusterName,
     /// Where it is.
     pub source: PinnedImage,
     /// Where it is to be.

@@ -2,6 +2,8 @@
 
 use mcdeploy_api::{ImageRegistry, PinnedImage, Sha256Digest};
 
+use crate::names::{ClusterName, RevisionId, StoreName};
+
 /// Something to be looked at before anything is decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -18,7 +20,7 @@ pub enum Ask {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CopyAsk {
     /// Name of the `ArtifactStore`.
-    pub store: String,
+    pub store: StoreName,
     /// Model name.
     pub model: String,
     /// Model version.
@@ -40,7 +42,7 @@ pub struct ImageAsk {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeAsk {
     /// Member cluster.
-    pub cluster: String,
+    pub cluster: ClusterName,
     /// `host:port` of its gateway.
     pub address: String,
     /// Model name.
@@ -48,5 +50,5 @@ pub struct ProbeAsk {
     /// Model version that the answer must name.
     pub version: String,
     /// Revision to ask for.
-    pub revision: String,
+    pub revision: RevisionId,
 }

@@ -17,6 +17,7 @@ mod action;
 mod artifact;
 mod asks;
 mod memory;
+mod names;
 mod placement;
 mod plan;
 mod revision;
@@ -34,6 +35,7 @@ pub use action::{
 pub use artifact::{staging_owner, transfer};
 pub use asks::{Ask, CopyAsk, ImageAsk, ProbeAsk};
 pub use memory::Memory;
+pub use names::{ClusterName, RevisionId, StoreName};
 pub use plan::{asks, plan};
 pub use revision::{RevisionRecord, input_hash};
 pub use status::{Lag, Lags, SLO_SECONDS, Statuses, copies_lacking, status, version_status};

@@ -8,15 +8,16 @@ use mcdeploy_api::{Epoch, Reason, RolloutStepState, Sha256Digest};
 
 use crate::{
     action::{Action, Plan},
+    names::{ClusterName, RevisionId, StoreName},
     world::{RefusedFacts, World},
 };
 
 /// Since when things are as they are, for one deployment.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    clusters: BTreeMap<String, Since>,
+    clusters: BTreeMap<ClusterName, Since>,
     upkeep: BTreeMap<String, Refused>,
-    copies: BTreeMap<(String, Sha256Digest), Refused>,
+    copies: BTreeMap<(StoreName, Sha256Digest), Refused>,
 }
 
 /// Something that was refused.
@@ -57,9 +58,9 @@ const LONGEST_REST: SignedDuration = SignedDuration::from_mins(10);
 #[derive(Clone, Debug, Default)]
 struct Since {
     applied: Option<((Epoch, String), Timestamp)>,
-    running: Option<((String, Reason, String), Timestamp)>,
-    refused: Option<(String, String)>,
-    staging: Option<(String, Timestamp)>,
+    running: Option<((RevisionId, Reason, String), Timestamp)>,
+    refused: Option<(RevisionId, String)>,
+    staging: Option<(RevisionId, Timestamp)>,
 }
 
 impl Memory {
@@ -138,20 +139,20 @@ impl Memory {
     /// time, but never so long that a user who mended it waits.
     pub fn copy_refused(
         &mut self,
-        store: &str,
+        store: &StoreName,
         digest: Sha256Digest,
         message: String,
         now: Timestamp,
     ) {
-        let key = (store.to_owned(), digest);
+        let key = (store.clone(), digest);
         let rests = (FIRST_COPY_REST, LONGEST_COPY_REST);
         let refused = Refused::again(self.copies.get(&key), message, rests, now);
         self.copies.insert(key, refused);
     }
 
     /// Remembers that the transfer of a copy was taken.
-    pub fn copy_begun(&mut self, store: &str, digest: Sha256Digest) {
-        self.copies.remove(&(store.to_owned(), digest));
+    pub fn copy_begun(&mut self, store: &StoreName, digest: Sha256Digest) {
+        self.copies.remove(&(store.clone(), digest));
     }
 
     /// Remembers that upkeep was done.
@@ -161,8 +162,8 @@ impl Memory {
 
     /// Remembers that a cluster refused the objects of a revision for good, or, with
     /// `None`, that it took them.
-    pub fn refused(&mut self, cluster: &str, revision: &str, why: Option<String>) {
-        let since = self.clusters.entry(cluster.to_owned()).or_default();
-        since.refused = why.map(|why| (revision.to_owned(), why));
+    pub fn refused(&mut self, cluster: &ClusterName, revision: &RevisionId, why: Option<String>) {
+        let since = self.clusters.entry(cluster.clone()).or_default();
+        since.refused = why.map(|why| (revision.clone(), why));
     }
 }

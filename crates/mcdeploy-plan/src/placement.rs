@@ -1,6 +1,7 @@
 //! Which clusters serve, and what each of them is to be brought to.
 
 use crate::{
+    names::{ClusterName, RevisionId},
     validate::Goal,
     world::{World, last_complete_revision, placed, waves},
 };
@@ -12,12 +13,12 @@ pub(crate) struct Placement {
     /// The last revision that was complete.
     pub(crate) base: Option<Goal>,
     /// Placed clusters.
-    pub(crate) placed: Vec<String>,
+    pub(crate) placed: Vec<ClusterName>,
     /// Waves of the rollout.
-    pub(crate) waves: Vec<Vec<String>>,
+    pub(crate) waves: Vec<Vec<ClusterName>>,
     /// Placed clusters outside the scope that serve nothing: they are new, and get the
     /// last revision that was complete. Sorted.
-    pub(crate) joining: Vec<String>,
+    pub(crate) joining: Vec<ClusterName>,
 }
 
 impl Placement {
@@ -72,7 +73,7 @@ fn last_complete(world: &World, target: &Goal) -> Option<Goal> {
         return Some(target.clone());
     }
     Some(Goal {
-        revision: id.to_owned(),
+        revision: RevisionId::from(id),
         record: world.records.get(id)?.clone(),
         origin: None,
     })

@@ -7,6 +7,7 @@ use crate::{
     action::{Action, Invalid, Plan, Step, Waiting},
     artifact,
     asks::Ask,
+    names::ClusterName,
     placement::place,
     rollout::{self, Judged},
     traffic, upkeep,
@@ -59,7 +60,11 @@ fn invalid_plan(world: &World, invalid: Invalid) -> Plan {
 }
 
 /// Takes what clusters need; answers how far they are.
-fn take(actions: &mut Vec<Action>, raises: &mut Vec<String>, judged: Vec<Judged>) -> Vec<Step> {
+fn take(
+    actions: &mut Vec<Action>,
+    raises: &mut Vec<ClusterName>,
+    judged: Vec<Judged>,
+) -> Vec<Step> {
     let mut steps = Vec::new();
     for judged in judged {
         add(actions, judged.actions);

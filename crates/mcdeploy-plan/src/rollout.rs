@@ -16,6 +16,7 @@ use stages::judge;
 use crate::{
     action::{Action, Step},
     asks::ProbeAsk,
+    names::RevisionId,
     placement::Placement,
     revision::input_hash,
     world::{MemberFacts, World},
@@ -69,7 +70,12 @@ fn lets_pass(state: RolloutStepState) -> bool {
 }
 
 /// What the objects of a revision should have been rendered from, in this cluster.
-fn wanted_hash(member: &MemberFacts, revision: &str, replicas: i32, store: &str) -> String {
+fn wanted_hash(
+    member: &MemberFacts,
+    revision: &RevisionId,
+    replicas: i32,
+    store_version: &str,
+) -> String {
     let (registry, cache) = (member.registry.as_ref(), member.cache.as_ref());
-    input_hash(revision, replicas, store, registry, cache)
+    input_hash(revision, replicas, store_version, registry, cache)
 }

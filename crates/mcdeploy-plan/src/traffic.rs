@@ -18,7 +18,7 @@ pub(crate) use leave::leaving;
 pub(crate) use safety::Held;
 use weights::Shares;
 
-use crate::{action::Action, placement::Placement, world::World};
+use crate::{action::Action, names::ClusterName, placement::Placement, world::World};
 
 /// The traffic part of a plan.
 #[derive(Default)]
@@ -32,7 +32,7 @@ pub(crate) struct Told {
 
 /// Compares what gateways are told with what they should be told, and plans the
 /// difference: the decision first, then one snapshot per cluster that changes.
-pub(crate) fn plan(world: &World, placement: &Placement, raises: &[String]) -> Told {
+pub(crate) fn plan(world: &World, placement: &Placement, raises: &[ClusterName]) -> Told {
     let Some(policy) = &world.policy else {
         return Told::default();
     };

@@ -4,6 +4,7 @@ use mcdeploy_api::Sha256Digest;
 
 use crate::{
     action::Invalid,
+    names::{RevisionId, StoreName},
     revision::RevisionRecord,
     world::{World, placed, unmatched, waves},
 };
@@ -12,11 +13,11 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Goal {
     /// Id of the revision.
-    pub(crate) revision: String,
+    pub(crate) revision: RevisionId,
     /// Its input.
     pub(crate) record: RevisionRecord,
     /// Store that its version was pushed to; `None`: not known.
-    pub(crate) origin: Option<String>,
+    pub(crate) origin: Option<StoreName>,
 }
 
 impl Goal {
@@ -52,6 +53,6 @@ pub(crate) fn validate(world: &World) -> Result<Goal, Invalid> {
     Ok(Goal {
         revision: record.id(),
         record,
-        origin: Some(version.store_ref.name.clone()),
+        origin: Some(StoreName::from(&version.store_ref.name)),
     })
 }

@@ -26,7 +26,10 @@ pub use store::{
 pub use timings::Timings;
 pub use traffic::PolicyFacts;
 
-use crate::revision::RevisionRecord;
+use crate::{
+    names::{ClusterName, RevisionId, StoreName},
+    revision::RevisionRecord,
+};
 
 /// Everything that was observed about one `ModelDeployment`.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,24 +45,24 @@ pub struct World {
     /// The model version that it names; `None`: it does not exist.
     pub model_version: Option<ModelVersionSpec>,
     /// Recorded revisions by id.
-    pub records: BTreeMap<String, RevisionRecord>,
+    pub records: BTreeMap<RevisionId, RevisionRecord>,
     /// Records of this deployment's rollouts.
     pub rollouts: Vec<RolloutFacts>,
     /// The traffic policy that refers to the deployment; `None`: there is none yet.
     pub policy: Option<PolicyFacts>,
     /// Every member cluster by name, placed or not.
-    pub members: BTreeMap<String, MemberFacts>,
+    pub members: BTreeMap<ClusterName, MemberFacts>,
     /// Every artifact store by name.
-    pub stores: BTreeMap<String, StoreFacts>,
+    pub stores: BTreeMap<StoreName, StoreFacts>,
     /// Copies that were looked at, by store and manifest digest. Which to look at:
     /// [`asks`](crate::asks).
-    pub replicas: BTreeMap<(String, Sha256Digest), ReplicaFacts>,
+    pub replicas: BTreeMap<(StoreName, Sha256Digest), ReplicaFacts>,
     /// Images that registries were asked for. Which to ask for: [`asks`](crate::asks).
     pub images: BTreeMap<PinnedImage, ImageState>,
     /// Upkeep that was refused, by [`Action::upkeep`](crate::Action::upkeep).
     pub upkeep: BTreeMap<String, RefusedFacts>,
     /// Copies whose transfer was refused, by store and manifest digest.
-    pub refused_copies: BTreeMap<(String, Sha256Digest), RefusedFacts>,
+    pub refused_copies: BTreeMap<(StoreName, Sha256Digest), RefusedFacts>,
 }
 
 impl World {

@@ -10,7 +10,8 @@ use crate::shell::output;
 const SOURCES: &str = "crates/mcdeploy-plan/src";
 /// Modules in the order of the flow. What is within one of them imports from its neighbours
 /// as it likes, unless they are named here too.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
+    "names",
     "revision",
     "world",
     "action",

@@ -15,8 +15,9 @@ use mcdeploy_api::{
 use mcdeploy_cluster::ClusterError;
 use mcdeploy_exec::{Recorded, RevisionStore};
 use mcdeploy_plan::{
-    Ask, CopyAsk, DeploymentFacts, MemberFacts, PolicyFacts, ProbeAsk, ProbeFacts, ReplicaFacts,
-    RevisionRecord, RolloutFacts, Sight, World, asks, last_complete_revision,
+    Ask, ClusterName, CopyAsk, DeploymentFacts, MemberFacts, PolicyFacts, ProbeAsk, ProbeFacts,
+    ReplicaFacts, RevisionId, RevisionRecord, RolloutFacts, Sight, StoreName, World, asks,
+    last_complete_revision,
 };
 use mcdeploy_probe::ProbeTarget;
 
@@ -105,7 +106,7 @@ pub(super) async fn observe(
 /// a new cluster gets.
 fn versions(
     target: Option<&ModelVersionSpec>,
-    records: &BTreeMap<String, RevisionRecord>,
+    records: &BTreeMap<RevisionId, RevisionRecord>,
     rollouts: &[RolloutFacts],
 ) -> Vec<view::WantedVersion> {
     let target = target.map(|target| view::WantedVersion {
@@ -130,8 +131,8 @@ async fn look_at_all(
     members: &[MemberCluster],
     what: &view::What<'_>,
 ) -> (
-    BTreeMap<String, MemberFacts>,
-    BTreeMap<String, mcdeploy_cluster::ClusterClient>,
+    BTreeMap<ClusterName, MemberFacts>,
+    BTreeMap<ClusterName, mcdeploy_cluster::ClusterClient>,
 ) {
     let looks = members.iter().map(|member| look(ctx, member, what));
     let (mut facts, mut clients) = (BTreeMap::new(), BTreeMap::new());
@@ -146,7 +147,11 @@ async fn look(
     ctx: &Context,
     member: &MemberCluster,
     what: &view::What<'_>,
-) -> (String, MemberFacts, Option<mcdeploy_cluster::ClusterClient>) {
+) -> (
+    ClusterName,
+    MemberFacts,
+    Option<mcdeploy_cluster::ClusterClient>,
+) {
     let name = member.metadata.name.clone().unwrap_or_default();
     let unseen = |unseen: mcdeploy_cluster::Unseen| Sight::Unknown {
         reason: unseen.reason,
@@ -165,7 +170,7 @@ async fn look(
     let status = member.status.as_ref();
     let facts = MemberFacts {
         provider: member.spec.provider,
-        store: member.spec.artifact_store_ref.name.clone(),
+        store: StoreName::from(&member.spec.artifact_store_ref.name),
         registry: member.spec.image_registry.clone(),
         cache: member.spec.node_cache.clone(),
         gateway: status.and_then(|status| status.gateway_address.clone()),
@@ -176,7 +181,7 @@ async fn look(
         refused: None,
         probe: None,
     };
-    (name, facts, client)
+    (name.into(), facts, client)
 }
 
 /// Why a cluster was not seen, and, where the hub has no rights, who gives them.
@@ -207,11 +212,11 @@ fn deployment_facts((namespace, name): &Key, deployment: &ModelDeployment) -> De
         requested_by: by.cloned(),
         held: finalizers.any(|finalizer| finalizer == names::FINALIZER_CLUSTERS),
         deleting: metadata.deletion_timestamp.is_some(),
-        abandoned: abandoned.map(|name| name.trim().to_owned()).collect(),
+        abandoned: abandoned.map(|name| name.trim().into()).collect(),
     }
 }
 
-type Records = BTreeMap<String, RevisionRecord>;
+type Records = BTreeMap<RevisionId, RevisionRecord>;
 
 fn records(found: Vec<ControllerRevision>) -> Result<(Records, RevisionStore), Error> {
     let (mut records, store) = (BTreeMap::new(), RevisionStore::default());
@@ -226,7 +231,7 @@ fn records(found: Vec<ControllerRevision>) -> Result<(Records, RevisionStore), E
             source,
         })?;
         store.put(id, rendered);
-        records.insert(id.clone(), record);
+        records.insert(id.into(), record);
     }
     Ok((records, store))
 }
@@ -352,10 +357,10 @@ async fn probes(ctx: &Context, world: &mut World, asks: Vec<ProbeAsk>) {
     let looks = asks.into_iter().map(async |ask| {
         let target = ProbeTarget {
             address: ask.address,
-            cluster: ask.cluster.clone(),
+            cluster: ask.cluster.to_string(),
             model: ask.model,
             version: ask.version,
-            revision: ask.revision.clone(),
+            revision: ask.revision.to_string(),
         };
         let sample = ctx.probe.serving(&target, timeout).await;
         let facts = ProbeFacts {

@@ -120,7 +120,7 @@ async fn record_v2(world: &World) {
     let mut data = serde_json::to_value(&record).unwrap();
     data["rendered"] = rendered;
     let mut labels = v1.metadata.labels.clone().unwrap();
-    labels.insert(names::LABEL_REVISION.to_owned(), id.clone());
+    labels.insert(names::LABEL_REVISION.to_owned(), id.to_string());
     let object = ControllerRevision {
         metadata: ObjectMeta {
             name: Some(names::revision_object_name("kept", &id)),

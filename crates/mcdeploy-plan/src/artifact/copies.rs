@@ -5,13 +5,14 @@ use mcdeploy_api::{Reason, ReplicaState, Sha256Digest};
 use super::Artifact;
 use crate::{
     action::{Action, StartTransfer},
+    names::{ClusterName, StoreName},
     validate::Goal,
     world::{TransferFacts, TransferState, World},
 };
 
 /// Looks at the copy in `store` and says what to do about it.
-pub(crate) fn artifact(world: &World, goal: &Goal, store: &str) -> (Artifact, Vec<Action>) {
-    let Some(replica) = world.replicas.get(&(store.to_owned(), goal.digest())) else {
+pub(crate) fn artifact(world: &World, goal: &Goal, store: &StoreName) -> (Artifact, Vec<Action>) {
+    let Some(replica) = world.replicas.get(&(store.clone(), goal.digest())) else {
         let message = format!("the copy in store {store} was not looked at yet");
         return (Artifact::Coming(Reason::Pending, message), vec![]);
     };
@@ -34,7 +35,7 @@ pub(crate) fn artifact(world: &World, goal: &Goal, store: &str) -> (Artifact, Ve
     }
 }
 
-fn missing(world: &World, goal: &Goal, store: &str) -> (Artifact, Vec<Action>) {
+fn missing(world: &World, goal: &Goal, store: &StoreName) -> (Artifact, Vec<Action>) {
     let coming = |message| Artifact::Coming(Reason::ArtifactCopying, message);
     let all: Vec<_> = jobs(world, store, goal.digest()).collect();
     if let Some((cluster, job)) = all.iter().find(|(_, job)| !job.state.is_ended()) {
@@ -63,7 +64,7 @@ fn missing(world: &World, goal: &Goal, store: &str) -> (Artifact, Vec<Action>) {
     }
     match source(world, goal, store) {
         Ok((source, cluster)) => {
-            let refused = world.refused_copies.get(&(store.to_owned(), goal.digest()));
+            let refused = world.refused_copies.get(&(store.clone(), goal.digest()));
             let verdict = match refused {
                 Some(refused) => Artifact::Stopped(Reason::ApplyRefused, refused.message.clone()),
                 None => coming(format!("copies from {source} to {store}, in {cluster}")),
@@ -74,7 +75,7 @@ fn missing(world: &World, goal: &Goal, store: &str) -> (Artifact, Vec<Action>) {
             let start = StartTransfer {
                 cluster,
                 source,
-                targets: vec![store.to_owned()],
+                targets: vec![store.clone()],
                 record: goal.record.clone(),
             };
             (verdict, vec![Action::StartTransfer(start)])
@@ -85,8 +86,12 @@ fn missing(world: &World, goal: &Goal, store: &str) -> (Artifact, Vec<Action>) {
 
 /// A verified copy elsewhere, and a visible cluster beside it to run the transfer in.
 /// The store that was pushed to comes first, then the others by name.
-fn source(world: &World, goal: &Goal, target: &str) -> Result<(String, String), (Reason, String)> {
-    let mut verified: Vec<&String> = world
+fn source(
+    world: &World,
+    goal: &Goal,
+    target: &StoreName,
+) -> Result<(StoreName, ClusterName), (Reason, String)> {
+    let mut verified: Vec<&StoreName> = world
         .replicas
         .iter()
         .filter(|((store, digest), replica)| {
@@ -120,9 +125,9 @@ fn source(world: &World, goal: &Goal, target: &str) -> Result<(String, String), 
 
 fn jobs<'a>(
     world: &'a World,
-    store: &'a str,
+    store: &'a StoreName,
     digest: Sha256Digest,
-) -> impl Iterator<Item = (&'a String, &'a TransferFacts)> {
+) -> impl Iterator<Item = (&'a ClusterName, &'a TransferFacts)> {
     world.members.iter().flat_map(move |(cluster, member)| {
         let jobs = member.seen().into_iter().flat_map(|view| &view.transfers);
         jobs.filter(move |job| job.digest == digest && job.targets.iter().any(|t| t == store))
@@ -131,9 +136,9 @@ fn jobs<'a>(
 }
 
 /// What a Job's last words say about one of its targets; all of them where none is named.
-fn about<'m>(store: &str, message: &'m str) -> &'m str {
+fn about<'m>(store: &StoreName, message: &'m str) -> &'m str {
     let mut lines = message.lines();
-    let own = lines.find_map(|line| line.strip_prefix(store)?.strip_prefix(": "));
+    let own = lines.find_map(|line| line.strip_prefix(store.as_str())?.strip_prefix(": "));
     own.unwrap_or(message)
 }
 
@@ -183,7 +188,7 @@ fn reads_the_same(a: &StartTransfer, b: &StartTransfer) -> bool {
         && a.record.manifest_digest == b.record.manifest_digest
 }
 
-fn delete((cluster, job): (&String, &TransferFacts)) -> Action {
+fn delete((cluster, job): (&ClusterName, &TransferFacts)) -> Action {
     Action::DeleteTransfer {
         cluster: cluster.clone(),
         name: job.name.clone(),

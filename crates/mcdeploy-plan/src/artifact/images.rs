@@ -5,6 +5,7 @@ use mcdeploy_api::{PinnedImage, Reason};
 use super::Artifact;
 use crate::{
     action::{Action, StartImageCopy},
+    names::ClusterName,
     revision::RevisionRecord,
     world::{ImageCopyFacts, ImageState, MemberFacts, TransferState, World},
 };
@@ -14,7 +15,7 @@ use crate::{
 pub(crate) fn image(
     world: &World,
     record: &RevisionRecord,
-    cluster: &str,
+    cluster: &ClusterName,
     member: &MemberFacts,
 ) -> (Artifact, Vec<Action>) {
     let Some(registry) = &member.registry else {
@@ -48,7 +49,7 @@ fn missing(
     world: &World,
     image: &PinnedImage,
     target: PinnedImage,
-    cluster: &str,
+    cluster: &ClusterName,
 ) -> (Artifact, Vec<Action>) {
     let coming = |message| Artifact::Coming(Reason::ImageCopying, message);
     let all: Vec<_> = jobs(world, &target).collect();
@@ -107,8 +108,8 @@ fn source(
     world: &World,
     image: &PinnedImage,
     target: &PinnedImage,
-    cluster: &str,
-) -> Result<(PinnedImage, String), (Reason, String)> {
+    cluster: &ClusterName,
+) -> Result<(PinnedImage, ClusterName), (Reason, String)> {
     let provider = world.members.get(cluster).map(|member| member.provider);
     let seen = world.members.iter().filter(|(_, m)| m.seen().is_some());
     let mirrors = seen.filter_map(|(name, member)| {
@@ -120,7 +121,7 @@ fn source(
         return Ok((mirror, beside.clone()));
     }
     match world.images.get(image) {
-        None | Some(ImageState::Whole) => Ok((image.clone(), cluster.to_owned())),
+        None | Some(ImageState::Whole) => Ok((image.clone(), cluster.clone())),
         Some(ImageState::Unknown { reason, message }) => {
             let message = format!("{image} is to be copied from where it is named: {message}");
             Err((*reason, message))
@@ -137,7 +138,7 @@ fn source(
 fn jobs<'a>(
     world: &'a World,
     target: &'a PinnedImage,
-) -> impl Iterator<Item = (&'a String, &'a ImageCopyFacts)> {
+) -> impl Iterator<Item = (&'a ClusterName, &'a ImageCopyFacts)> {
     world.members.iter().flat_map(move |(cluster, member)| {
         let jobs = member
             .seen()
@@ -148,7 +149,7 @@ fn jobs<'a>(
     })
 }
 
-fn delete((cluster, job): (&String, &ImageCopyFacts)) -> Action {
+fn delete((cluster, job): (&ClusterName, &ImageCopyFacts)) -> Action {
     Action::DeleteTransfer {
         cluster: cluster.clone(),
         name: job.name.clone(),

@@ -5,6 +5,7 @@ use mcdeploy_api::{NodeCache, Sha256Digest, StagedState};
 
 use crate::{
     action::{Action, Stage, StageVersion},
+    names::{ClusterName, RevisionId},
     placement::Placement,
     validate::Goal,
     world::{MemberFacts, MemberView, World},
@@ -36,16 +37,16 @@ pub(crate) fn actions(world: &World, placement: &Placement) -> Vec<Action> {
 }
 
 /// Takes back all that nodes were told.
-pub(crate) fn release(cluster: &str, view: &MemberView) -> Option<Action> {
+pub(crate) fn release(cluster: &ClusterName, view: &MemberView) -> Option<Action> {
     stage(cluster, view, vec![])
 }
 
-fn stage(cluster: &str, view: &MemberView, versions: Vec<StageVersion>) -> Option<Action> {
+fn stage(cluster: &ClusterName, view: &MemberView, versions: Vec<StageVersion>) -> Option<Action> {
     let keys = versions.iter().map(|version| &version.key);
     let same = keys.eq(&view.staging.keys);
     (!same).then(|| {
         Action::Stage(Stage {
-            cluster: cluster.to_owned(),
+            cluster: cluster.clone(),
             versions,
         })
     })
@@ -54,14 +55,14 @@ fn stage(cluster: &str, view: &MemberView, versions: Vec<StageVersion>) -> Optio
 fn wanted(
     world: &World,
     placement: &Placement,
-    name: &str,
+    name: &ClusterName,
     member: &MemberFacts,
     view: &MemberView,
 ) -> Vec<StageVersion> {
     let Some(cache) = &member.cache else {
         return vec![];
     };
-    let mut kept: Vec<&str> = view.revisions.keys().map(String::as_str).collect();
+    let mut kept: Vec<&str> = view.revisions.keys().map(RevisionId::as_str).collect();
     if placement.is_placed(name) {
         kept.extend(returned_to(world));
     }
@@ -123,13 +124,13 @@ fn fetch(
 pub(crate) fn waits(
     world: &World,
     goal: &Goal,
-    cluster: &str,
+    cluster: &ClusterName,
     member: &MemberFacts,
     view: &MemberView,
 ) -> Option<String> {
     member.cache.as_ref()?;
     let told = Action::Stage(Stage {
-        cluster: cluster.to_owned(),
+        cluster: cluster.clone(),
         versions: vec![],
     });
     if told

@@ -5,6 +5,7 @@ use mcdeploy_api::PinnedImage;
 use super::{judge_all, judge_joining, kept};
 use crate::{
     asks::{Ask, CopyAsk, ImageAsk, ProbeAsk},
+    names::StoreName,
     placement::Placement,
     revision::RevisionRecord,
     world::World,
@@ -21,7 +22,7 @@ pub(crate) fn asks(world: &World, placement: &Placement) -> Vec<Ask> {
 /// Copies of the target, and of what a new cluster gets, in every member's store and where
 /// they were pushed, and that of a revision whose objects have to be put back. Sorted.
 fn copies(world: &World, placement: &Placement) -> Vec<CopyAsk> {
-    let ask = |store: String, record: &RevisionRecord| CopyAsk {
+    let ask = |store: StoreName, record: &RevisionRecord| CopyAsk {
         store,
         model: record.model.clone(),
         version: record.version.clone(),

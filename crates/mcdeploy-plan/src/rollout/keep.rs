@@ -4,6 +4,7 @@ use super::wanted_hash;
 use crate::{
     action::Action,
     artifact::{self, Artifact},
+    names::{ClusterName, RevisionId},
     placement::Placement,
     revision::RevisionRecord,
     world::{MemberFacts, World},
@@ -12,9 +13,9 @@ use crate::{
 /// A revision that serves in a placed cluster, is not the target there, and whose objects
 /// are to be put back.
 pub(super) struct Kept<'a> {
-    cluster: &'a str,
+    cluster: &'a ClusterName,
     pub(super) member: &'a MemberFacts,
-    revision: String,
+    revision: RevisionId,
     pub(super) record: &'a RevisionRecord,
     /// A cluster that keeps its revision keeps its number of pods.
     replicas: i32,
@@ -37,7 +38,7 @@ pub(crate) fn keep(world: &World, placement: &Placement) -> Vec<Action> {
         all.extend(actions);
         if verified && matches!(image, Artifact::Verified) {
             all.push(Action::ApplyRevision {
-                cluster: cluster.to_owned(),
+                cluster: cluster.clone(),
                 revision,
                 replicas,
             });
@@ -55,7 +56,11 @@ pub(super) fn kept<'a>(
     placed.filter_map(|cluster| kept_in(world, placement, cluster))
 }
 
-fn kept_in<'a>(world: &'a World, placement: &Placement, cluster: &'a str) -> Option<Kept<'a>> {
+fn kept_in<'a>(
+    world: &'a World,
+    placement: &Placement,
+    cluster: &'a ClusterName,
+) -> Option<Kept<'a>> {
     let (member, view) = world.seen(cluster)?;
     let version = world.usable_store(member).ok()?;
     let (revision, _) = world.serving(cluster).into_iter().next()?;

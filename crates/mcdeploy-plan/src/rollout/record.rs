@@ -20,12 +20,12 @@ pub(crate) fn records(world: &World, placement: &Placement) -> Vec<Action> {
     let name = world.deployment.rollout_name();
     if !world.rollouts.iter().any(|rollout| rollout.name == name) {
         let waves = placement.waves.iter().map(|clusters| RolloutWave {
-            clusters: clusters.clone(),
+            clusters: clusters.iter().cloned().map(String::from).collect(),
         });
         let spec = ModelRolloutSpec {
             deployment_ref: ObjectName::new(deployment.name.clone()),
             deployment_generation: deployment.generation,
-            to_revision: placement.target.revision.clone(),
+            to_revision: placement.target.revision.to_string(),
             to_version: placement.target.record.version.clone(),
             waves: waves.collect(),
             requested_by: deployment.requested_by.clone(),

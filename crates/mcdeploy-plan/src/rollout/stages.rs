@@ -7,6 +7,7 @@ use crate::{
     action::{Action, Step},
     artifact::{self, Artifact},
     asks::ProbeAsk,
+    names::{ClusterName, RevisionId},
     validate::Goal,
     world::{MemberFacts, MemberView, Sight, World},
 };
@@ -14,13 +15,13 @@ use crate::{
 pub(super) fn judge(
     world: &World,
     goal: &Goal,
-    name: &str,
+    name: &ClusterName,
     member: &MemberFacts,
     open: bool,
 ) -> Judged {
     let mut judged = Judged {
         step: Step {
-            cluster: name.to_owned(),
+            cluster: name.clone(),
             revision: goal.revision.clone(),
             state: RolloutStepState::Running,
             reason: Reason::Pending,
@@ -67,7 +68,7 @@ impl Judged {
     }
 }
 
-fn serves_only(world: &World, cluster: &str, target: &str) -> bool {
+fn serves_only(world: &World, cluster: &ClusterName, target: &RevisionId) -> bool {
     let serving = world.serving(cluster);
     serving.len() == 1 && serving.iter().all(|(revision, _)| revision == target)
 }
@@ -113,9 +114,9 @@ fn already_serving(
 
 /// Whether the present rollout has this cluster behind it: a later snapshot that only tidies
 /// up takes nothing of that back while gateways take it over.
-fn was_done(world: &World, goal: &Goal, cluster: &str) -> bool {
+fn was_done(world: &World, goal: &Goal, cluster: &ClusterName) -> bool {
     let is_done =
-        |step: &RolloutStep| step.cluster == cluster && step.state == RolloutStepState::Done;
+        |step: &RolloutStep| step.cluster == *cluster && step.state == RolloutStepState::Done;
     world.rollouts.iter().any(|rollout| {
         rollout.spec.deployment_generation == world.deployment.generation
             && rollout.spec.to_revision == goal.revision
@@ -127,7 +128,7 @@ fn was_done(world: &World, goal: &Goal, cluster: &str) -> bool {
 fn bring_up(
     world: &World,
     goal: &Goal,
-    name: &str,
+    name: &ClusterName,
     member: &MemberFacts,
     view: &MemberView,
     open: bool,
@@ -163,7 +164,7 @@ fn bring_up(
             return judged.running(Reason::Staging, message);
         }
         judged.actions.push(Action::ApplyRevision {
-            cluster: name.to_owned(),
+            cluster: name.clone(),
             revision: goal.revision.clone(),
             replicas,
         });
@@ -188,7 +189,7 @@ fn bring_up(
 /// Pods are ready; now they have to be seen from where requests come.
 fn through_gateway(
     goal: &Goal,
-    name: &str,
+    name: &ClusterName,
     member: &MemberFacts,
     view: &MemberView,
     judged: &mut Judged,
@@ -207,7 +208,7 @@ fn through_gateway(
     match taken.filter(|probe| probe.revision == goal.revision) {
         None => {
             judged.probe = Some(ProbeAsk {
-                cluster: name.to_owned(),
+                cluster: name.clone(),
                 address: address.clone(),
                 model: goal.record.model.clone(),
                 version: goal.record.version.clone(),

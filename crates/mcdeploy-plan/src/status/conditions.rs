@@ -7,6 +7,7 @@ use mcdeploy_api::{
 
 use crate::{
     action::{Action, Plan, Step},
+    names::ClusterName,
     world::World,
 };
 
@@ -14,18 +15,18 @@ pub(super) fn deployment(
     world: &World,
     plan: &Plan,
     rows: Vec<ClusterStatus>,
-    placed: &[String],
+    placed: &[ClusterName],
 ) -> ModelDeploymentStatus {
     let mut status = world.deployment.status.clone();
     let generation = world.deployment.generation;
     status.observed_generation = Some(generation);
     if let Some((target, _)) = &plan.target {
-        status.target_revision = Some(target.clone());
+        status.target_revision = Some(target.to_string());
         status.rollout = Some(world.deployment.rollout_name());
     }
-    let target = plan.target.as_ref().map(|(id, _)| id);
+    let target = plan.target.as_ref().map(|(id, _)| id.as_str());
     let on_target = |row: &&ClusterStatus| {
-        target.is_some() && row.revision.as_ref() == target && placed.contains(&row.cluster)
+        target.is_some() && row.revision.as_deref() == target && is_in(placed, row)
     };
     let serving = rows.iter().filter(on_target).count();
     status.serving_clusters = Some(format!("{serving}/{}", placed.len()));
@@ -72,6 +73,10 @@ pub(super) fn deployment(
     status
 }
 
+fn is_in(placed: &[ClusterName], row: &ClusterStatus) -> bool {
+    placed.iter().any(|name| *name == row.cluster)
+}
+
 pub(super) type Verdict = (ConditionStatus, Reason, String);
 
 /// The target serves in every cluster of the scope.
@@ -99,11 +104,11 @@ pub(super) fn complete(plan: &Plan) -> Verdict {
 }
 
 /// Complete, and every placed cluster is well, also those outside the scope.
-fn ready(complete: &Verdict, rows: &[ClusterStatus], placed: &[String]) -> Verdict {
+fn ready(complete: &Verdict, rows: &[ClusterStatus], placed: &[ClusterName]) -> Verdict {
     if complete.0 != ConditionStatus::True {
         return complete.clone();
     }
-    let mut rows = rows.iter().filter(|row| placed.contains(&row.cluster));
+    let mut rows = rows.iter().filter(|row| is_in(placed, row));
     if let Some(row) = rows.clone().find(|row| row.reachable != Ternary::True) {
         let message = format!("{}: {}", row.cluster, row.message);
         return (ConditionStatus::Unknown, Reason::Unreachable, message);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use mcdeploy_api::{ReplicaState, RolloutStepState, Sha256Digest};
 
-use crate::{action::Plan, world::World};
+use crate::{action::Plan, names::StoreName, world::World};
 
 /// What a copy is to take at most, in seconds: in 99.99 % of all cases, as the one provider
 /// promises that promises most (S3 Replication Time Control). Source:
@@ -14,7 +14,7 @@ use crate::{action::Plan, world::World};
 pub const SLO_SECONDS: u64 = 15 * 60;
 
 /// A store and the digest of a manifest.
-type CopyOf = (String, Sha256Digest);
+type CopyOf = (StoreName, Sha256Digest);
 
 /// The copies that this plan's clusters wait for.
 pub fn copies_lacking(world: &World, plan: &Plan) -> BTreeSet<CopyOf> {
@@ -45,7 +45,7 @@ pub fn copies_lacking(world: &World, plan: &Plan) -> BTreeSet<CopyOf> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lag {
     /// The store.
-    pub store: String,
+    pub store: StoreName,
     /// From wanted to verified, in seconds.
     pub seconds: u64,
 }
@@ -148,10 +148,7 @@ mod tests {
 
     fn copies(stores: &[&str]) -> BTreeSet<CopyOf> {
         let digest = Sha256Digest::of("m");
-        stores
-            .iter()
-            .map(|&store| (store.to_owned(), digest))
-            .collect()
+        stores.iter().map(|&store| (store.into(), digest)).collect()
     }
 
     #[test]
@@ -164,7 +161,7 @@ mod tests {
         assert_eq!(lags.note(&who, &gcp, |_| false, None, at(20)), []);
         assert_eq!(lags.oldest(at(25)), BTreeMap::from([("gcp", 15)]));
         let arrived = lags.note(&who, &none, |_| true, None, at(40));
-        let store = "gcp".to_owned();
+        let store = StoreName::from("gcp");
         assert_eq!(arrived, [Lag { store, seconds: 30 }]);
         assert_eq!(lags.note(&who, &none, |_| true, None, at(50)), [], "once");
         assert_eq!(lags.oldest(at(60)), BTreeMap::new());

@@ -4,10 +4,15 @@ use mcdeploy_api::{ConditionStatus, ConditionType, Reason, TrafficPolicyStatus, 
 
 use crate::{
     action::{Action, Plan},
+    names::ClusterName,
     world::World,
 };
 
-pub(super) fn policy(world: &World, plan: &Plan, placed: &[String]) -> Option<TrafficPolicyStatus> {
+pub(super) fn policy(
+    world: &World,
+    plan: &Plan,
+    placed: &[ClusterName],
+) -> Option<TrafficPolicyStatus> {
     let policy = world.policy.as_ref()?;
     let decides = |action: &Action| matches!(action, Action::DecideTraffic(_));
     if plan.invalid.is_some() || plan.actions.iter().any(decides) {
@@ -15,7 +20,7 @@ pub(super) fn policy(world: &World, plan: &Plan, placed: &[String]) -> Option<Tr
     }
     let mut status = policy.status.clone();
     status.observed_generation = Some(policy.generation);
-    let is_placed = |name: &str| placed.iter().any(|placed| placed == name);
+    let is_placed = |name: &ClusterName| placed.iter().any(|placed| placed == name);
     let behind = world.members.iter().filter(|(name, member)| {
         let view = member.seen().filter(|view| view.snapshot.is_some());
         is_placed(name) && view.is_some_and(|view| !view.applied())
@@ -25,7 +30,9 @@ pub(super) fn policy(world: &World, plan: &Plan, placed: &[String]) -> Option<Tr
         let publishes = matches!(action, Action::PublishSnapshot { .. });
         publishes && action.cluster().is_some_and(is_placed)
     });
-    let publishes = publishes.filter_map(Action::cluster);
+    let publishes = publishes
+        .filter_map(Action::cluster)
+        .map(ClusterName::as_str);
     let mut late: Vec<_> = behind.into_iter().chain(publishes).collect();
     late.sort_unstable();
     late.dedup();

@@ -48,7 +48,7 @@ pub(super) fn rollouts(world: &World, plan: &Plan) -> Vec<(String, ModelRolloutS
 
 fn step(step: &Step) -> RolloutStep {
     RolloutStep {
-        cluster: step.cluster.clone(),
+        cluster: step.cluster.to_string(),
         state: step.state,
         reason: step.reason.as_str().to_owned(),
         message: step.message.clone(),

@@ -4,11 +4,12 @@ use mcdeploy_api::{ClusterStatus, Reason, RolloutStepState, Ternary};
 
 use crate::{
     action::{Plan, Step},
+    names::{ClusterName, RevisionId},
     world::{MemberFacts, MemberView, Sight, World},
 };
 
 /// One row per cluster that is placed or has something, sorted by name.
-pub(super) fn rows(world: &World, plan: &Plan, placed: &[String]) -> Vec<ClusterStatus> {
+pub(super) fn rows(world: &World, plan: &Plan, placed: &[ClusterName]) -> Vec<ClusterStatus> {
     let mut rows: Vec<_> = world
         .members
         .iter()
@@ -20,7 +21,7 @@ pub(super) fn rows(world: &World, plan: &Plan, placed: &[String]) -> Vec<Cluster
 }
 
 /// Whether there is something of the deployment in a cluster, as far as is known.
-fn holds(world: &World, name: &str, member: &MemberFacts) -> bool {
+fn holds(world: &World, name: &ClusterName, member: &MemberFacts) -> bool {
     match member.seen() {
         Some(view) => view.holds_objects(),
         None => world.row(name).is_some(),
@@ -28,9 +29,9 @@ fn holds(world: &World, name: &str, member: &MemberFacts) -> bool {
 }
 
 /// The row of a cluster that nothing was told about yet.
-pub(super) fn new_row(world: &World, name: &str, member: &MemberFacts) -> ClusterStatus {
+pub(super) fn new_row(world: &World, name: &ClusterName, member: &MemberFacts) -> ClusterStatus {
     ClusterStatus {
-        cluster: name.to_owned(),
+        cluster: name.to_string(),
         provider: member.provider,
         reachable: Ternary::Unknown,
         revision: None,
@@ -48,7 +49,7 @@ pub(super) fn new_row(world: &World, name: &str, member: &MemberFacts) -> Cluste
 fn row(
     world: &World,
     plan: &Plan,
-    name: &str,
+    name: &ClusterName,
     member: &MemberFacts,
     placed: bool,
 ) -> ClusterStatus {
@@ -67,7 +68,7 @@ fn row(
     };
     row.reachable = Ternary::True;
     let mut steps = plan.steps.iter().chain(&plan.joining);
-    let step = steps.find(|step| step.cluster == name);
+    let step = steps.find(|step| step.cluster == *name);
     observed(world, plan, name, member, view, step, &mut row);
     let (reason, message) = explain(plan, view, step, placed, &row);
     reason.as_str().clone_into(&mut row.reason);
@@ -79,7 +80,7 @@ fn row(
 fn observed(
     world: &World,
     plan: &Plan,
-    name: &str,
+    name: &ClusterName,
     member: &MemberFacts,
     view: &MemberView,
     step: Option<&Step>,
@@ -95,16 +96,17 @@ fn observed(
         }
         // Until the gateway says so, the row goes on telling what was true.
         Some((revision, weight)) if view.applied() => {
-            row.revision = Some(revision.clone());
+            row.revision = Some(revision.to_string());
             row.weight = *weight;
             row.version = view.route(revision).map(|route| route.version.clone());
         }
         Some(_) => {}
     }
     let goal = step.map(|step| &step.revision);
-    let next =
-        goal.filter(|id| row.revision.as_ref() != Some(*id) && view.revisions.contains_key(*id));
-    row.next_revision = next.cloned();
+    let next = goal.filter(|id| {
+        row.revision.as_deref() != Some(id.as_str()) && view.revisions.contains_key(*id)
+    });
+    row.next_revision = next.map(ToString::to_string);
     let newest = row.next_revision.as_ref().or(row.revision.as_ref());
     let objects = newest.and_then(|revision| view.revisions.get(revision));
     row.ready_replicas = objects.map_or(0, |objects| objects.ready);
@@ -114,7 +116,7 @@ fn observed(
         objects.map_or(row.desired_replicas, |objects| objects.replicas)
     };
     let target = plan.target.as_ref().filter(|(id, _)| goal == Some(id));
-    let other = goal.or(row.revision.as_ref());
+    let other = goal.map(RevisionId::as_str).or(row.revision.as_deref());
     let record = target
         .map(|(_, record)| record)
         .or_else(|| other.and_then(|id| world.records.get(id)));
@@ -154,7 +156,7 @@ fn explain(
     }
     if !placed {
         let mut leaving = plan.waiting.iter();
-        let leaving = leaving.find(|waiting| waiting.cluster.as_ref() == Some(&row.cluster));
+        let leaving = leaving.find(|waiting| waiting.cluster.as_deref() == Some(&*row.cluster));
         return match leaving {
             Some(waiting) => (waiting.reason, waiting.message.clone()),
             None => (
@@ -163,7 +165,7 @@ fn explain(
             ),
         };
     }
-    if row.revision.as_ref() == target {
+    if row.revision.as_deref() == target.map(RevisionId::as_str) {
         return (Reason::Serving, String::new());
     }
     let message = format!("outside the rollout's scope, keeps {version}");

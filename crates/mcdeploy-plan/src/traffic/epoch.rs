@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     action::{Action, DecideTraffic},
+    names::ClusterName,
     placement::Placement,
     world::{MemberFacts, PolicyFacts, World},
 };
@@ -65,7 +66,7 @@ pub(super) fn publish(
         }));
     }
     actions.extend(changed.into_iter().map(|spec| Action::PublishSnapshot {
-        cluster: spec.cluster.clone(),
+        cluster: ClusterName::from(&spec.cluster),
         spec: RoutingSnapshotSpec { epoch, ..spec },
     }));
     actions
@@ -97,7 +98,7 @@ fn weights(placement: &Placement, policy: &PolicyFacts, permit: &Permit) -> Vec<
             0
         };
         ClusterWeight {
-            cluster: name.clone(),
+            cluster: name.to_string(),
             weight,
         }
     });

@@ -3,12 +3,13 @@
 
 use super::weights::{Share, Shares};
 use crate::{
+    names::ClusterName,
     placement::Placement,
     world::{MemberView, World},
 };
 
 /// Clusters that are seen, are no longer placed and still have something, sorted.
-pub(crate) fn leaving(world: &World, placement: &Placement) -> Vec<String> {
+pub(crate) fn leaving(world: &World, placement: &Placement) -> Vec<ClusterName> {
     let members = world.members.iter().filter(|(name, member)| {
         let holds = member.seen().is_some_and(MemberView::holds_objects);
         holds && !placement.is_placed(name)

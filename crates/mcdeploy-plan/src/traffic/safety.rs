@@ -8,13 +8,16 @@ mod tests;
 use std::collections::BTreeMap;
 
 use super::weights::{Share, Shares, Traffic};
-use crate::world::{MemberFacts, MemberView, World};
+use crate::{
+    names::{ClusterName, RevisionId},
+    world::{MemberFacts, MemberView, World},
+};
 
 /// Where requests may go. Only [`permit`] makes one, and gateways are told nothing else.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Permit {
     traffic: Traffic,
-    ways: BTreeMap<String, Way>,
+    ways: BTreeMap<ClusterName, Way>,
 }
 
 /// What the gateways of other clusters may do with a cluster.
@@ -35,26 +38,26 @@ pub(crate) enum Way {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
     /// No other cluster serves.
-    LastServing(String),
+    LastServing(ClusterName),
     /// Other clusters send requests there.
-    SentTo(String),
+    SentTo(ClusterName),
 }
 
 impl Permit {
-    pub(crate) fn share(&self, cluster: &str) -> Share {
+    pub(crate) fn share(&self, cluster: &ClusterName) -> Share {
         self.traffic.shares.of(cluster)
     }
 
-    pub(crate) fn takes(&self, cluster: &str) -> bool {
+    pub(crate) fn takes(&self, cluster: &ClusterName) -> bool {
         self.traffic.shares.takes(cluster)
     }
 
-    pub(crate) fn way(&self, cluster: &str) -> Way {
+    pub(crate) fn way(&self, cluster: &ClusterName) -> Way {
         self.ways.get(cluster).copied().unwrap_or(Way::Closed)
     }
 
     /// `None`: own region first.
-    pub(crate) fn weight(&self, cluster: &str) -> Option<i32> {
+    pub(crate) fn weight(&self, cluster: &ClusterName) -> Option<i32> {
         self.traffic.spread.weight(cluster)
     }
 }
@@ -81,7 +84,13 @@ pub(crate) fn permit(world: &World, now: &Shares, wanted: Traffic) -> (Permit, V
     (Permit { traffic, ways }, held)
 }
 
-fn way(world: &World, now: &Shares, wanted: &Shares, cluster: &str, member: &MemberFacts) -> Way {
+fn way(
+    world: &World,
+    now: &Shares,
+    wanted: &Shares,
+    cluster: &ClusterName,
+    member: &MemberFacts,
+) -> Way {
     if member.seen().is_none() {
         Way::Frozen
     } else if wanted.takes(cluster) {
@@ -99,7 +108,7 @@ fn another_serves(world: &World, now: &Shares, wanted: &Shares) -> bool {
         let Some(view) = member.seen() else {
             return false;
         };
-        let is_well = |revision: &String| {
+        let is_well = |revision: &RevisionId| {
             let objects = view.revisions.get(revision);
             objects.is_some_and(|objects| objects.ready > 0 && objects.ready >= objects.replicas)
         };
@@ -111,7 +120,7 @@ fn another_serves(world: &World, now: &Shares, wanted: &Shares) -> bool {
 }
 
 /// Whether no other cluster that is seen sends requests there any more.
-fn is_forgotten(world: &World, cluster: &str) -> bool {
+fn is_forgotten(world: &World, cluster: &ClusterName) -> bool {
     let others = world.members.iter().filter(|(other, _)| *other != cluster);
     let mut views = others.filter_map(|(_, member)| member.seen());
     views.all(|view| {
@@ -119,7 +128,7 @@ fn is_forgotten(world: &World, cluster: &str) -> bool {
             return true;
         };
         let mut regions = snapshot.spec.regions.iter();
-        !regions.any(|region| region.cluster == cluster) && view.applied()
+        !regions.any(|region| region.cluster == *cluster) && view.applied()
     })
 }
 
@@ -129,7 +138,7 @@ pub(super) fn drained(
     world: &World,
     member: &MemberFacts,
     view: &MemberView,
-    weights: &BTreeMap<String, i32>,
+    weights: &BTreeMap<RevisionId, i32>,
 ) -> bool {
     let mut serving = weights.iter().filter(|(_, weight)| **weight > 0);
     let is_well = serving.all(|(revision, _)| {

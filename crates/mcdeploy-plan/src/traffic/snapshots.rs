@@ -9,6 +9,7 @@ use super::{
     safety::{Permit, Way, drained},
 };
 use crate::{
+    names::{ClusterName, RevisionId},
     placement::Placement,
     world::{MemberFacts, MemberView, PolicyFacts, World},
 };
@@ -17,7 +18,7 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Snapshots {
     /// Name and hash of each that there is to be, sorted by name.
-    pub(super) contents: Vec<(String, String)>,
+    pub(super) contents: Vec<(ClusterName, String)>,
     /// Those that differ from what stands there, without an epoch.
     pub(super) changed: Vec<RoutingSnapshotSpec>,
     /// Something is listed only until it has drained.
@@ -45,7 +46,7 @@ pub(super) fn snapshots(
             model: placement.target.record.model.clone(),
             epoch: Epoch::default(),
             hash: String::new(),
-            cluster: name.clone(),
+            cluster: name.to_string(),
             repeatable: policy.spec.repeatable,
             local_weight: local_weight(permit, name, &revisions),
             revisions,
@@ -74,15 +75,16 @@ fn revisions(
     world: &World,
     placement: &Placement,
     permit: &Permit,
-    name: &str,
+    name: &ClusterName,
     member: &MemberFacts,
     view: &MemberView,
 ) -> (Vec<RevisionRoute>, bool) {
     let serving = world.serving(name).into_iter();
-    let mut weights: BTreeMap<String, i32> = serving.map(|(revision, _)| (revision, 0)).collect();
+    let mut weights: BTreeMap<RevisionId, i32> =
+        serving.map(|(revision, _)| (revision, 0)).collect();
     let share = permit.share(name).into_iter();
     weights.extend(share.map(|(revision, part)| (revision, part.get())));
-    let present = |revision: &str| {
+    let present = |revision: &RevisionId| {
         let objects = view.revisions.get(revision);
         objects.is_some_and(|objects| objects.input_hash.is_some())
     };
@@ -94,8 +96,9 @@ fn revisions(
     let mut draining = false;
     let listed = view.snapshot.iter().flat_map(|now| &now.spec.revisions);
     for route in listed {
-        if !weights.contains_key(&route.revision) && present(&route.revision) && !is_drained {
-            weights.insert(route.revision.clone(), 0);
+        let revision = RevisionId::from(&route.revision);
+        if !weights.contains_key(&revision) && present(&revision) && !is_drained {
+            weights.insert(revision, 0);
             draining = true;
         }
     }
@@ -103,7 +106,7 @@ fn revisions(
         let version = version_of(world, placement, view, &revision)?;
         let service = names::revision_object_name(&world.deployment.name, &revision);
         Some(RevisionRoute {
-            revision,
+            revision: revision.into(),
             version,
             service,
             weight,
@@ -116,7 +119,7 @@ fn version_of(
     world: &World,
     placement: &Placement,
     view: &MemberView,
-    revision: &str,
+    revision: &RevisionId,
 ) -> Option<String> {
     if *revision == placement.target.revision {
         return Some(placement.target.record.version.clone());
@@ -128,7 +131,7 @@ fn version_of(
 }
 
 /// What the gateways of a cluster keep in their own region; `None`: all that they can.
-fn local_weight(permit: &Permit, name: &str, revisions: &[RevisionRoute]) -> Option<i32> {
+fn local_weight(permit: &Permit, name: &ClusterName, revisions: &[RevisionRoute]) -> Option<i32> {
     let serves = revisions.iter().any(|route| route.weight > 0);
     permit
         .weight(name)
@@ -136,11 +139,16 @@ fn local_weight(permit: &Permit, name: &str, revisions: &[RevisionRoute]) -> Opt
 }
 
 /// Other regions, as the gateways of `name` should know them, sorted by cluster.
-fn regions(world: &World, permit: &Permit, name: &str, view: &MemberView) -> Vec<RegionRoute> {
-    let known = |cluster: &str| {
+fn regions(
+    world: &World,
+    permit: &Permit,
+    name: &ClusterName,
+    view: &MemberView,
+) -> Vec<RegionRoute> {
+    let known = |cluster: &ClusterName| {
         let snapshot = view.snapshot.as_ref()?;
         let mut regions = snapshot.spec.regions.iter();
-        regions.find(|region| region.cluster == cluster)
+        regions.find(|region| region.cluster == *cluster)
     };
     let others = world.members.iter().filter(|(other, _)| *other != name);
     let routes = others.filter_map(|(other, member)| {
@@ -159,12 +167,12 @@ fn regions(world: &World, permit: &Permit, name: &str, view: &MemberView) -> Vec
             }
             Way::Open => {
                 let serving = world.serving(other).into_iter();
-                let revisions: Vec<_> = serving.map(|(revision, _)| revision).collect();
+                let revisions: Vec<_> = serving.map(|(revision, _)| revision.into()).collect();
                 let address = member.gateway.clone();
                 let address = address.or(known.map(|known| known.address.clone()))?;
                 // Others come only after its own gateways.
                 (!revisions.is_empty()).then(|| RegionRoute {
-                    cluster: other.clone(),
+                    cluster: other.to_string(),
                     provider: member.provider,
                     address,
                     weight: weight.unwrap_or(1),

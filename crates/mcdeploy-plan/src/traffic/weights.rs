@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    names::{ClusterName, RevisionId},
     placement::Placement,
     world::{PolicyFacts, World},
 };
@@ -20,12 +21,12 @@ impl Percent {
 }
 
 /// The parts of one cluster, by revision; none: its gateways send elsewhere.
-pub(crate) type Share = BTreeMap<String, Percent>;
+pub(crate) type Share = BTreeMap<RevisionId, Percent>;
 
 /// The rollout's word, by cluster: which revisions answer. It never names weights of
 /// clusters.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Shares(BTreeMap<String, Share>);
+pub(crate) struct Shares(BTreeMap<ClusterName, Share>);
 
 /// The policy's word: how requests spread over clusters. It never names revisions.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +34,7 @@ pub(crate) enum Spread {
     /// A cluster answers what comes to it; others, all alike, get what it cannot.
     OwnRegionFirst,
     /// By the weight of each cluster; those not named have none.
-    Weights(BTreeMap<String, i32>),
+    Weights(BTreeMap<ClusterName, i32>),
 }
 
 /// Where requests go.
@@ -51,22 +52,22 @@ impl Shares {
         Self(shares.collect())
     }
 
-    pub(super) fn of(&self, cluster: &str) -> Share {
+    pub(super) fn of(&self, cluster: &ClusterName) -> Share {
         self.0.get(cluster).cloned().unwrap_or_default()
     }
 
-    pub(super) fn set(&mut self, cluster: &str, share: Share) {
-        self.0.insert(cluster.to_owned(), share);
+    pub(super) fn set(&mut self, cluster: &ClusterName, share: Share) {
+        self.0.insert(cluster.clone(), share);
     }
 
     /// Whether a cluster's own gateways send any request to it.
-    pub(super) fn takes(&self, cluster: &str) -> bool {
+    pub(super) fn takes(&self, cluster: &ClusterName) -> bool {
         let share = self.0.get(cluster);
         share.is_some_and(|share| share.values().any(|part| *part > Percent(0)))
     }
 }
 
-fn now(world: &World, cluster: &str) -> Share {
+fn now(world: &World, cluster: &ClusterName) -> Share {
     let serving = world.serving(cluster).into_iter();
     serving
         .map(|(revision, weight)| (revision, Percent(weight)))
@@ -81,12 +82,12 @@ impl Spread {
         }
         // Of two entries the first counts.
         let weights = weights.iter().rev();
-        let weights = weights.map(|entry| (entry.cluster.clone(), entry.weight));
+        let weights = weights.map(|entry| (ClusterName::from(&entry.cluster), entry.weight));
         Self::Weights(weights.collect())
     }
 
     /// `None`: own region first.
-    pub(super) fn weight(&self, cluster: &str) -> Option<i32> {
+    pub(super) fn weight(&self, cluster: &ClusterName) -> Option<i32> {
         match self {
             Self::OwnRegionFirst => None,
             Self::Weights(weights) => Some(weights.get(cluster).copied().unwrap_or(0)),
@@ -100,7 +101,7 @@ pub(super) fn wanted(
     world: &World,
     placement: &Placement,
     policy: &PolicyFacts,
-    raises: &[String],
+    raises: &[ClusterName],
 ) -> Traffic {
     let mut shares = Shares::default();
     for cluster in &placement.placed {

@@ -6,6 +6,7 @@ use mcdeploy_api::Reason;
 use crate::{
     action::{Action, Plan, Waiting},
     artifact,
+    names::{ClusterName, RevisionId},
     world::{MemberFacts, MemberView, Sight, World, placed},
 };
 
@@ -42,8 +43,8 @@ pub(crate) fn plan(world: &World) -> Plan {
 
 /// While gateways know a revision its objects stay, also where removing the snapshot is
 /// refused.
-fn removals(cluster: &str, view: &MemberView) -> Vec<Action> {
-    let cluster = cluster.to_owned();
+fn removals(cluster: &ClusterName, view: &MemberView) -> Vec<Action> {
+    let cluster = cluster.clone();
     if view.snapshot.is_some() {
         return vec![Action::DeleteSnapshot { cluster }];
     }
@@ -51,14 +52,14 @@ fn removals(cluster: &str, view: &MemberView) -> Vec<Action> {
         return artifact::release(&cluster, view).into_iter().collect();
     }
     let revisions = view.revisions.keys();
-    let remove = |revision: &String| Action::DeleteRevision {
+    let remove = |revision: &RevisionId| Action::DeleteRevision {
         cluster: cluster.clone(),
         revision: revision.clone(),
     };
     revisions.map(remove).collect()
 }
 
-fn removing(world: &World, cluster: &str, removals: &[Action]) -> Waiting {
+fn removing(world: &World, cluster: &ClusterName, removals: &[Action]) -> Waiting {
     let mut keys = removals.iter().filter_map(Action::upkeep);
     let refused = keys.find_map(|key| world.upkeep.get(&key));
     let message = refused.map_or_else(
@@ -66,7 +67,7 @@ fn removing(world: &World, cluster: &str, removals: &[Action]) -> Waiting {
         |facts| format!("its objects are not removed: {}", facts.message),
     );
     Waiting {
-        cluster: Some(cluster.to_owned()),
+        cluster: Some(cluster.clone()),
         reason: Reason::Deleting,
         message,
     }
@@ -74,7 +75,7 @@ fn removing(world: &World, cluster: &str, removals: &[Action]) -> Waiting {
 
 /// Whether there may be something in a cluster that is not seen. What was never used
 /// without access holds nothing; anything else that was ever meant may.
-fn may_hold_objects(world: &World, cluster: &str, member: &MemberFacts) -> bool {
+fn may_hold_objects(world: &World, cluster: &ClusterName, member: &MemberFacts) -> bool {
     let row = world.row(cluster);
     let unusable = Reason::AccessNotSupported;
     if matches!(&member.sight, Sight::Unknown { reason, .. } if *reason == unusable) {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     action::Action,
+    names::RevisionId,
     placement::Placement,
     world::{RolloutFacts, World},
 };
@@ -38,7 +39,7 @@ pub(crate) fn forget(world: &World, placement: &Placement) -> Vec<Action> {
     let rows = &world.deployment.status.clusters;
     needed.extend(rows.iter().filter_map(|row| row.revision.as_deref()));
     let views = world.members.values().filter_map(|member| member.seen());
-    needed.extend(views.flat_map(|view| view.revisions.keys().map(String::as_str)));
+    needed.extend(views.flat_map(|view| view.revisions.keys().map(RevisionId::as_str)));
     let members = world.members.keys();
     let serving: Vec<_> = members.flat_map(|name| world.serving(name)).collect();
     needed.extend(serving.iter().map(|(revision, _)| revision.as_str()));

@@ -4,6 +4,7 @@ use mcdeploy_api::Reason;
 
 use crate::{
     action::{Action, Waiting},
+    names::ClusterName,
     placement::Placement,
     traffic::{Held, leaving},
     world::{MemberView, World},
@@ -36,7 +37,7 @@ pub(crate) fn prune(world: &World, placement: &Placement, held: &[Held]) -> Left
 /// Removes objects of revisions that neither serve, nor shall, nor are known to a
 /// gateway. Only in a cluster that is seen, and only once its gateways say that they
 /// route by the snapshot without them.
-fn unused(world: &World, placement: &Placement, name: &str) -> Vec<Action> {
+fn unused(world: &World, placement: &Placement, name: &ClusterName) -> Vec<Action> {
     let Some((_, view)) = world.seen(name) else {
         return vec![];
     };
@@ -52,7 +53,7 @@ fn unused(world: &World, placement: &Placement, name: &str) -> Vec<Action> {
         !shall && !serves && view.route(revision).is_none()
     });
     keys.map(|revision| Action::DeleteRevision {
-        cluster: name.to_owned(),
+        cluster: name.clone(),
         revision: revision.clone(),
     })
     .collect()
@@ -81,16 +82,16 @@ fn finish(world: &World, placement: &Placement, held: &[Held]) -> Left {
     left
 }
 
-fn waiting(world: &World, held: &[Held], name: &str, view: &MemberView) -> Waiting {
+fn waiting(world: &World, held: &[Held], name: &ClusterName, view: &MemberView) -> Waiting {
     let mut keys = view
         .revisions
         .keys()
         .map(|revision| Action::DeleteRevision {
-            cluster: name.to_owned(),
+            cluster: name.clone(),
             revision: revision.clone(),
         });
     let refused = keys.find_map(|action| world.upkeep.get(&action.upkeep()?));
-    let is_last = held.contains(&Held::LastServing(name.to_owned()));
+    let is_last = held.contains(&Held::LastServing(name.clone()));
     let (reason, message) = if is_last {
         let message = "no longer placed, and kept until another cluster serves";
         (Reason::LastServing, message.to_owned())
@@ -102,7 +103,7 @@ fn waiting(world: &World, held: &[Held], name: &str, view: &MemberView) -> Waiti
         (Reason::Leaving, message.to_owned())
     };
     Waiting {
-        cluster: Some(name.to_owned()),
+        cluster: Some(name.clone()),
         reason,
         message,
     }

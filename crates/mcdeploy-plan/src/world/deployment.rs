@@ -7,6 +7,8 @@ use mcdeploy_api::{
     ModelRolloutStatus,
 };
 
+use crate::names::ClusterName;
+
 /// The `ModelDeployment`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeploymentFacts {
@@ -27,7 +29,7 @@ pub struct DeploymentFacts {
     /// It was deleted, and waits until its objects are removed from clusters.
     pub deleting: bool,
     /// Clusters in which objects may stay when it goes: the user says so.
-    pub abandoned: BTreeSet<String>,
+    pub abandoned: BTreeSet<ClusterName>,
 }
 
 /// A `ModelRollout`.

@@ -2,11 +2,13 @@
 
 use jiff::Timestamp;
 
+use crate::names::RevisionId;
+
 /// One probe of one revision through a region's gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeFacts {
     /// The revision that was asked for.
-    pub revision: String,
+    pub revision: RevisionId,
     /// It was ready and answered an inference.
     pub ok: bool,
     /// What was seen.

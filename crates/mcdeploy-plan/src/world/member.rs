@@ -8,6 +8,8 @@ use mcdeploy_api::{
     Sha256Digest, StagedState,
 };
 
+use crate::names::{RevisionId, StoreName};
+
 use super::{ImageCopyFacts, ProbeFacts, TransferFacts};
 
 /// A `MemberCluster` and what is in it.
@@ -16,7 +18,7 @@ pub struct MemberFacts {
     /// Its provider.
     pub provider: Provider,
     /// The store that its pods read from.
-    pub store: String,
+    pub store: StoreName,
     /// The registry that its pods pull from; `None`: what the deployment names.
     pub registry: Option<ImageRegistry>,
     /// The cache of its nodes; `None`: pods read from the store.
@@ -31,9 +33,9 @@ pub struct MemberFacts {
     pub running_since: Option<Timestamp>,
     /// The revision that pods here wait with for the caches of nodes, or waited, and since
     /// when.
-    pub staging_since: Option<(String, Timestamp)>,
+    pub staging_since: Option<(RevisionId, Timestamp)>,
     /// A write that the cluster refused for good, of which revision, and why.
-    pub refused: Option<(String, String)>,
+    pub refused: Option<(RevisionId, String)>,
     /// The probe of this pass, if one was wanted.
     pub probe: Option<ProbeFacts>,
 }
@@ -58,7 +60,7 @@ pub struct MemberView {
     /// The routing snapshot, if there is one.
     pub snapshot: Option<SnapshotFacts>,
     /// Objects by revision.
-    pub revisions: BTreeMap<String, ObjectFacts>,
+    pub revisions: BTreeMap<RevisionId, ObjectFacts>,
     /// Transfer Jobs of versions that may be wanted that run in this cluster.
     pub transfers: Vec<TransferFacts>,
     /// Jobs that copy images that may be wanted and run in this cluster.

@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use mcdeploy_api::{ClusterSelection, ModelDeploymentSpec};
 
 use super::MemberFacts;
+use crate::names::ClusterName;
 
 /// Clusters that should serve, in the order in which placement names them: first its
 /// providers, each with its clusters sorted by name, then its clusters.
-pub fn placed(spec: &ModelDeploymentSpec, members: &BTreeMap<String, MemberFacts>) -> Vec<String> {
+pub fn placed(
+    spec: &ModelDeploymentSpec,
+    members: &BTreeMap<ClusterName, MemberFacts>,
+) -> Vec<ClusterName> {
     entries(&spec.placement, members)
         .into_iter()
         .flatten()
@@ -20,8 +24,8 @@ pub fn placed(spec: &ModelDeploymentSpec, members: &BTreeMap<String, MemberFacts
 /// adds to the placement.
 pub fn waves(
     spec: &ModelDeploymentSpec,
-    members: &BTreeMap<String, MemberFacts>,
-) -> Vec<Vec<String>> {
+    members: &BTreeMap<ClusterName, MemberFacts>,
+) -> Vec<Vec<ClusterName>> {
     let placed = placed(spec, members);
     let scope = spec.scope.as_ref().unwrap_or(&spec.placement);
     let mut waves = entries(scope, members);
@@ -35,8 +39,8 @@ pub fn waves(
 /// One list of clusters per entry of a selection, each cluster once.
 fn entries(
     selection: &ClusterSelection,
-    members: &BTreeMap<String, MemberFacts>,
-) -> Vec<Vec<String>> {
+    members: &BTreeMap<ClusterName, MemberFacts>,
+) -> Vec<Vec<ClusterName>> {
     let ClusterSelection {
         providers,
         clusters,
@@ -46,7 +50,7 @@ fn entries(
         of_it.map(|(name, _)| name.clone()).collect::<Vec<_>>()
     });
     let by_name = clusters.iter().map(|name| {
-        let known = members.contains_key(name).then(|| name.clone());
+        let known = members.contains_key(name).then(|| ClusterName::from(name));
         known.into_iter().collect()
     });
     let mut taken = Vec::new();
@@ -63,7 +67,7 @@ fn entries(
 /// Providers and clusters of a selection that no member cluster matches.
 pub(crate) fn unmatched(
     selection: &ClusterSelection,
-    members: &BTreeMap<String, MemberFacts>,
+    members: &BTreeMap<ClusterName, MemberFacts>,
 ) -> Vec<String> {
     let ClusterSelection {
         providers,

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use mcdeploy_api::{PinnedImage, Provider, Reason, ReplicaState, Sha256Digest};
 
 use super::{MemberFacts, World};
+use crate::names::StoreName;
 
 /// An `ArtifactStore`.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +50,7 @@ pub struct TransferFacts {
     /// Its name.
     pub name: String,
     /// The stores that it copies to.
-    pub targets: Vec<String>,
+    pub targets: Vec<StoreName>,
     /// Digest of the manifest of the version that it copies.
     pub digest: Sha256Digest,
     /// How far it is.
@@ -99,8 +100,8 @@ impl TransferState {
 
 impl World {
     /// Whether a store's copy was seen whole and equal to its manifest.
-    pub(crate) fn is_verified(&self, store: &str, digest: Sha256Digest) -> bool {
-        let replica = self.replicas.get(&(store.to_owned(), digest));
+    pub(crate) fn is_verified(&self, store: &StoreName, digest: Sha256Digest) -> bool {
+        let replica = self.replicas.get(&(store.clone(), digest));
         replica.is_some_and(|replica| replica.state == ReplicaState::Verified)
     }
 

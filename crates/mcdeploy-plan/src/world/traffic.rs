@@ -2,6 +2,8 @@
 
 use mcdeploy_api::{TrafficPolicySpec, TrafficPolicyStatus};
 
+use crate::names::RevisionId;
+
 use super::{MemberFacts, MemberView, World};
 
 /// A `TrafficPolicy`.
@@ -24,9 +26,9 @@ impl World {
     ///
     /// The truth is the cluster's own snapshot. Where the cluster cannot be seen, or the
     /// snapshot was deleted while the objects stand, it is the last status row.
-    pub(crate) fn serving(&self, cluster: &str) -> Vec<(String, i32)> {
+    pub(crate) fn serving(&self, cluster: &str) -> Vec<(RevisionId, i32)> {
         let row = self.row(cluster);
-        let from_row = || row.and_then(|row| Some((row.revision.clone()?, 100)));
+        let from_row = || row.and_then(|row| Some((RevisionId::from(row.revision.as_ref()?), 100)));
         let Some(member) = self.members.get(cluster) else {
             return vec![];
         };
@@ -37,7 +39,9 @@ impl World {
             Some(snapshot) => {
                 let routes = snapshot.spec.revisions.iter();
                 let weighted = routes.filter(|route| route.weight > 0);
-                weighted.map(|r| (r.revision.clone(), r.weight)).collect()
+                weighted
+                    .map(|r| (RevisionId::from(&r.revision), r.weight))
+                    .collect()
             }
             None => from_row()
                 .filter(|(revision, _)| view.revisions.contains_key(revision))

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    names::StoreName,
     traffic::weights::Spread,
     world::{DeploymentFacts, ObjectFacts, Sight, SnapshotFacts, Timings},
 };
@@ -88,7 +89,7 @@ fn view(name: &str, cases: &[Case], case: &Case) -> MemberView {
     let revisions = case.now.iter();
     MemberView {
         revisions: revisions
-            .map(|revision| ((*revision).to_owned(), objects.clone()))
+            .map(|revision| ((*revision).into(), objects.clone()))
             .collect(),
         snapshot: Some(SnapshotFacts {
             spec,
@@ -101,7 +102,7 @@ fn view(name: &str, cases: &[Case], case: &Case) -> MemberView {
 fn member(name: &str, cases: &[Case], case: &Case) -> MemberFacts {
     MemberFacts {
         provider: Provider::Onprem,
-        store: String::new(),
+        store: StoreName::default(),
         registry: None,
         cache: None,
         gateway: None,
@@ -123,7 +124,7 @@ fn member(name: &str, cases: &[Case], case: &Case) -> MemberFacts {
 
 fn world(cases: &[Case]) -> World {
     let members = CLUSTERS.iter().zip(cases);
-    let members = members.map(|(name, case)| ((*name).to_owned(), member(name, cases, case)));
+    let members = members.map(|(name, case)| ((*name).into(), member(name, cases, case)));
     World {
         now: Timestamp::UNIX_EPOCH,
         term: 1,
@@ -181,19 +182,26 @@ fn judge(cases: &[Case]) -> (Shares, Shares, Permit, Vec<Held>) {
     (now, wanted, permit, held)
 }
 
+fn clusters(cases: &[Case]) -> Vec<(ClusterName, &Case)> {
+    let clusters = CLUSTERS.iter().zip(cases);
+    clusters
+        .map(|(name, case)| ((*name).into(), case))
+        .collect()
+}
+
 proptest! {
     #[test]
     fn traffic_leaves_a_cluster_only_while_it_is_seen_and_another_one_serves(
         cases in prop::collection::vec(case(), CLUSTERS.len())
     ) {
         let (now, _, permit, _) = judge(&cases);
-        for (cluster, case) in CLUSTERS.iter().zip(&cases) {
+        for (cluster, case) in &clusters(&cases) {
             if !now.takes(cluster) || permit.takes(cluster) {
                 continue;
             }
             prop_assert!(case.is_seen && !case.is_known, "{cluster}");
             prop_assert_eq!(permit.way(cluster), Way::Closed);
-            let others = CLUSTERS.iter().zip(&cases);
+            let others = clusters(&cases).into_iter();
             let mut left = others.filter(|(other, _)| permit.takes(other) && now.takes(other));
             prop_assert!(left.any(|(_, case)| case.is_seen && case.is_ready && case.is_applied));
         }
@@ -204,7 +212,7 @@ proptest! {
         cases in prop::collection::vec(case(), CLUSTERS.len())
     ) {
         let (now, wanted, permit, held) = judge(&cases);
-        for (cluster, case) in CLUSTERS.iter().zip(&cases) {
+        for (cluster, case) in &clusters(&cases) {
             let said = |held: &&Held| match held {
                 Held::LastServing(name) | Held::SentTo(name) => name == cluster,
             };
@@ -223,6 +231,10 @@ proptest! {
     }
 }
 
+fn aws() -> ClusterName {
+    CLUSTERS[0].into()
+}
+
 fn well(now: Option<&'static str>, wanted: Option<&'static str>) -> Case {
     Case {
         is_seen: true,
@@ -239,8 +251,8 @@ fn the_last_one_that_serves_keeps_what_it_has() {
     let idle = well(None, None);
     let coming = well(None, Some("two"));
     let (_, _, permit, held) = judge(&[well(Some("one"), None), coming, idle.clone(), idle]);
-    assert_eq!(held, [Held::LastServing("aws".to_owned())]);
-    assert!(permit.takes("aws") && permit.way("aws") == Way::Kept);
+    assert_eq!(held, [Held::LastServing(aws())]);
+    assert!(permit.takes(&aws()) && permit.way(&aws()) == Way::Kept);
 }
 
 #[test]
@@ -251,10 +263,10 @@ fn a_cluster_stops_only_after_others_have_forgotten_it() {
     leaves.is_known = true;
     let all = [leaves, serves, idle.clone(), idle];
     let (_, _, permit, held) = judge(&all);
-    assert_eq!(held, [Held::SentTo("aws".to_owned())]);
-    assert!(permit.takes("aws") && permit.way("aws") == Way::Closed);
+    assert_eq!(held, [Held::SentTo(aws())]);
+    assert!(permit.takes(&aws()) && permit.way(&aws()) == Way::Closed);
     let mut all = all;
     all[0].is_known = false;
     let (_, _, permit, held) = judge(&all);
-    assert!(held.is_empty() && !permit.takes("aws"));
+    assert!(held.is_empty() && !permit.takes(&aws()));
 }

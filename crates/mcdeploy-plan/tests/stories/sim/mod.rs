@@ -13,10 +13,10 @@ use mcdeploy_api::{
     TrafficPolicyStatus,
 };
 use mcdeploy_plan::{
-    Action, Ask, CopyAsk, DeploymentFacts, ImageCopyFacts, ImageState, MemberFacts, MemberView,
-    Memory, ObjectFacts, Plan, PolicyFacts, ProbeFacts, Problem, ReplicaFacts, RolloutFacts, Sight,
-    SnapshotFacts, Stage, StoreFacts, Timings, TransferFacts, TransferState, World, asks,
-    input_hash, last_complete_revision, plan, status,
+    Action, Ask, ClusterName, CopyAsk, DeploymentFacts, ImageCopyFacts, ImageState, MemberFacts,
+    MemberView, Memory, ObjectFacts, Plan, PolicyFacts, ProbeFacts, Problem, ReplicaFacts,
+    RevisionId, RolloutFacts, Sight, SnapshotFacts, Stage, StoreFacts, StoreName, Timings,
+    TransferFacts, TransferState, World, asks, input_hash, last_complete_revision, plan, status,
 };
 
 /// What can be wrong in one cluster.
@@ -44,11 +44,11 @@ pub(crate) struct Faults {
 pub(crate) struct Sim {
     pub(crate) world: World,
     pub(crate) memory: Memory,
-    pub(crate) faults: BTreeMap<String, Faults>,
+    pub(crate) faults: BTreeMap<ClusterName, Faults>,
     /// What is in each cluster, seen or not.
-    pub(crate) truth: BTreeMap<String, MemberView>,
+    pub(crate) truth: BTreeMap<ClusterName, MemberView>,
     /// Copies by (store, version).
-    pub(crate) copies: BTreeMap<(String, String), ReplicaState>,
+    pub(crate) copies: BTreeMap<(StoreName, String), ReplicaState>,
     /// Images in registries. The one that the deployment names is at `r.test`.
     pub(crate) images: BTreeSet<PinnedImage>,
     pub(crate) versions: BTreeMap<String, ModelVersionSpec>,
@@ -56,9 +56,9 @@ pub(crate) struct Sim {
     /// The deployment is gone.
     pub(crate) released: bool,
     /// Names of revisions, for readable logs.
-    names: BTreeMap<String, String>,
+    names: BTreeMap<RevisionId, String>,
     resource_version: i64,
-    published: BTreeMap<String, Epoch>,
+    published: BTreeMap<ClusterName, Epoch>,
 }
 
 pub(crate) fn version(version: &str, store: &str) -> ModelVersionSpec {
@@ -84,7 +84,7 @@ pub(crate) fn image() -> PinnedImage {
 fn member(name: &str, provider: Provider) -> MemberFacts {
     MemberFacts {
         provider,
-        store: provider.to_string(),
+        store: provider.to_string().into(),
         registry: None,
         cache: None,
         gateway: Some(format!("{name}.gateway:80")),
@@ -100,9 +100,9 @@ fn member(name: &str, provider: Provider) -> MemberFacts {
 /// How a Job ends, and the copies that it made by store and version.
 fn end_transfer(
     job: &TransferFacts,
-    refusing: &BTreeSet<String>,
+    refusing: &BTreeSet<StoreName>,
     at: Option<Timestamp>,
-) -> (TransferState, Vec<(String, String)>) {
+) -> (TransferState, Vec<(StoreName, String)>) {
     let version = job.name.rsplit('-').next().unwrap_or_default();
     let (lost, taken): (Vec<_>, Vec<_>) = job.targets.iter().partition(|s| refusing.contains(*s));
     let taken = taken
@@ -172,11 +172,11 @@ impl Sim {
             let store = provider.to_string();
             let usable = Ok("key1".to_owned());
             let facts = StoreFacts { provider, usable };
-            world.stores.insert(store, facts);
+            world.stores.insert(store.into(), facts);
             let facts = member(name, provider);
-            world.members.insert((*name).to_owned(), facts);
+            world.members.insert((*name).into(), facts);
         }
-        let names = || members.iter().map(|name| (*name).to_owned());
+        let names = || members.iter().map(|name| ClusterName::from(*name));
         Self {
             world,
             memory: Memory::default(),
@@ -195,7 +195,7 @@ impl Sim {
 
     pub(crate) fn push(&mut self, name: &str, store: &str) {
         self.versions.insert(name.to_owned(), version(name, store));
-        let key = (store.to_owned(), name.to_owned());
+        let key = (store.into(), name.to_owned());
         self.copies.insert(key, ReplicaState::Verified);
     }
 
@@ -241,7 +241,7 @@ impl Sim {
         deployment.spec.model_version_ref = ObjectName::new(format!("digits-{version}"));
         let placement = &mut deployment.spec.placement;
         if *placement == ClusterSelection::default() {
-            let all: Vec<_> = self.truth.keys().cloned().collect();
+            let all: Vec<_> = self.truth.keys().map(ToString::to_string).collect();
             *placement = clouds.map_or_else(|| selection(&all), selection);
         }
         deployment.spec.scope = clouds.map(selection);
@@ -410,7 +410,7 @@ impl Sim {
         self.log.push(line);
         self.check(before, action);
         if let Some(key) = action.upkeep() {
-            let keeps = |cluster: &str| self.faults[cluster].keeps;
+            let keeps = |cluster: &ClusterName| self.faults[cluster].keeps;
             if action.cluster().is_some_and(keeps) {
                 let why = "the webhook says no".to_owned();
                 self.memory.upkeep_refused(&key, why, self.world.now);
@@ -557,7 +557,7 @@ impl Sim {
         let mut arrived = BTreeSet::new();
         let refusing = self.faults.iter().filter(|(_, f)| f.store_refuses);
         let refusing = refusing.map(|(name, _)| self.world.members[name].store.clone());
-        let refusing: BTreeSet<String> = refusing.collect();
+        let refusing: BTreeSet<StoreName> = refusing.collect();
         for (name, view) in &mut self.truth {
             let faults = &self.faults[name];
             for objects in view.revisions.values_mut() {
