@@ -15,7 +15,7 @@ use mcdeploy_cluster::{ClusterClient, ClusterError, Delete, Force};
 use mcdeploy_manifests::{
     RevisionInput, TransferInput, render_revision, render_transfer, transfer_name,
 };
-use mcdeploy_plan::{RevisionRecord, StartTransfer, StoreName, input_hash};
+use mcdeploy_plan::{ApplyRevision, RevisionRecord, StartTransfer};
 
 use crate::{ANNOTATION_INPUT_HASH, ExecError, Executor, KnownStore, images::pull_from};
 
@@ -24,34 +24,34 @@ const MANAGER: &str = names::FIELD_MANAGER_OPERATOR;
 const SYSTEM: Option<&str> = Some(names::SYSTEM_NAMESPACE);
 
 impl Executor<'_> {
-    pub(crate) async fn apply_revision(
-        &self,
-        cluster: &str,
-        revision: &str,
-        replicas: i32,
-    ) -> Result<(), ExecError> {
+    pub(crate) async fn apply_revision(&self, apply: &ApplyRevision) -> Result<(), ExecError> {
+        let ApplyRevision {
+            cluster,
+            revision,
+            record,
+            replicas,
+            store,
+            registry,
+            cache,
+            hash,
+        } = apply;
         let client = self.client(cluster)?;
-        let record = self.record(revision)?;
-        let store = self.store_of.get(cluster).map_or("", StoreName::as_str);
         let store = self.store(store)?;
-        let registry = self.registry_of.get(cluster);
         let mut input = self.revision_input(revision, record, store.for_readers());
-        let cache = self.cache_of.get(cluster);
-        input.replicas = replicas;
-        input.cache = cache.cloned();
-        pull_from(&mut input, registry);
+        input.replicas = *replicas;
+        input.cache.clone_from(cache);
+        pull_from(&mut input, registry.as_ref());
         // An upgrade of mcdeploy restarts no model pod.
         let mut objects = match self.revision_store.get(revision) {
             Some(template) => template.objects(&input),
             None => render_revision(&input),
         };
-        let hash = input_hash(revision, replicas, &store.version, registry, cache);
         for metadata in [
             &mut objects.service.metadata,
             &mut objects.fetch_secret.metadata,
             &mut objects.deployment.metadata,
         ] {
-            annotate(metadata, &hash);
+            annotate(metadata, hash);
         }
         client.ensure_namespace(self.namespace).await?;
         let force = Force::Yes;
@@ -183,13 +183,6 @@ impl Executor<'_> {
         let client = self.members.get(cluster);
         client.ok_or_else(|| ExecError::FindCluster {
             cluster: cluster.to_owned(),
-        })
-    }
-
-    pub(crate) fn record(&self, revision: &str) -> Result<&RevisionRecord, ExecError> {
-        let record = self.records.get(revision);
-        record.ok_or_else(|| ExecError::FindRevision {
-            revision: revision.to_owned(),
         })
     }
 

@@ -22,10 +22,10 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use mcdeploy_api::{ImageRegistry, ModelVersionSpec, NodeCache, Sha256Digest};
+use mcdeploy_api::{ModelVersionSpec, Sha256Digest};
 use mcdeploy_cluster::ClusterClient;
 use mcdeploy_plan::{
-    Action, ClusterName, Plan, RevisionId, RevisionRecord, StartTransfer, StoreName,
+    Action, ApplyRevision, ClusterName, Plan, RevisionId, StartTransfer, StoreName,
 };
 
 pub use error::ExecError;
@@ -52,18 +52,10 @@ pub struct Executor<'a> {
     pub owner: OwnerReference,
     /// The version that the deployment names.
     pub version: Option<&'a ModelVersionSpec>,
-    /// Recorded revisions by id.
-    pub records: &'a BTreeMap<RevisionId, RevisionRecord>,
     /// What recorded revisions were rendered to.
     pub revision_store: &'a RevisionStore,
     /// Usable stores by name, each as it was when the plan was made.
     pub stores: &'a BTreeMap<StoreName, KnownStore>,
-    /// Store of each member cluster.
-    pub store_of: &'a BTreeMap<ClusterName, StoreName>,
-    /// Registry of each member cluster that has one.
-    pub registry_of: &'a BTreeMap<ClusterName, ImageRegistry>,
-    /// Cache of the nodes of each member cluster that has one.
-    pub cache_of: &'a BTreeMap<ClusterName, NodeCache>,
     /// How to use registries.
     pub registries: &'a Registries,
     /// Image of `mcdeployd`, by digest, for new pods and Jobs.
@@ -140,7 +132,7 @@ impl Executor<'_> {
                 | Action::StartImageCopy(_)
                 | Action::DeleteTransfer { .. }
                 | Action::Stage(_)
-                | Action::ApplyRevision { .. }
+                | Action::ApplyRevision(_)
                 | Action::DeleteRevision { .. }
                 | Action::DeleteSnapshot { .. } => {
                     let cluster = action.cluster().map_or("", ClusterName::as_str);
@@ -201,11 +193,7 @@ impl Executor<'_> {
             Action::StartImageCopy(start) => self.start_image_copy(start).await,
             Action::DeleteTransfer { cluster, name } => self.delete_transfer(cluster, name).await,
             Action::Stage(stage) => self.stage(stage).await,
-            Action::ApplyRevision {
-                cluster,
-                revision,
-                replicas,
-            } => self.apply_revision(cluster, revision, *replicas).await,
+            Action::ApplyRevision(apply) => self.apply_revision(apply).await,
             Action::DeleteRevision { cluster, revision } => {
                 self.delete_revision(cluster, revision).await
             }
@@ -234,7 +222,7 @@ impl Outcome {
     /// Whether what is behind the effect may go on.
     fn add(&mut self, action: &Action, result: Result<(), ExecError>) -> bool {
         let revision = match action {
-            Action::ApplyRevision { revision, .. }
+            Action::ApplyRevision(ApplyRevision { revision, .. })
             | Action::DeleteRevision { revision, .. }
             | Action::DeleteRecord { revision }
             | Action::RecordRevision { revision, .. } => Some(revision.clone()),

@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use mcdeploy_api::{ErrorClass, ModelDeployment, names};
 use mcdeploy_cluster::{ClusterClient, ClusterError, with_next_step};
 use mcdeploy_exec::{ExecError, Executor, Outcome, RevisionStore};
-use mcdeploy_plan::{Action, ClusterName, Plan, RevisionId, RevisionRecord, World, plan, status};
+use mcdeploy_plan::{Action, ClusterName, Plan, World, plan, status};
 
 use crate::{
     classified::Classified,
@@ -130,14 +130,6 @@ async fn execute(ctx: &Context, observed: &Observed, key: &Key, plan: &Plan) -> 
     if plan.actions.is_empty() {
         return Outcome::default();
     }
-    let mut records: BTreeMap<RevisionId, RevisionRecord> = world.records.clone();
-    records.extend(plan.target.clone());
-    let store_of = world.members.iter();
-    let store_of = store_of.map(|(name, member)| (name.clone(), member.store.clone()));
-    let registry_of = world.members.iter();
-    let registry_of = registry_of.filter_map(|(n, m)| Some((n.clone(), m.registry.clone()?)));
-    let cache_of = world.members.iter();
-    let cache_of = cache_of.filter_map(|(n, m)| Some((n.clone(), m.cache.clone()?)));
     let (namespace, name) = key;
     let executor = Executor {
         hub: &ctx.hub,
@@ -146,12 +138,8 @@ async fn execute(ctx: &Context, observed: &Observed, key: &Key, plan: &Plan) -> 
         namespace,
         owner: owner.clone(),
         version: world.model_version.as_ref(),
-        records: &records,
         revision_store,
         stores: &stores.known,
-        store_of: &store_of.collect(),
-        registry_of: &registry_of.collect(),
-        cache_of: &cache_of.collect(),
         registries: &registries.access,
         daemon_image: &ctx.settings.daemon_image,
     };

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use mcdeploy_api::{
-    ModelRolloutSpec, PinnedImage, Reason, RolloutStepState, RoutingSnapshotSpec, Sha256Digest,
-    TrafficPolicyStatus,
+    ImageRegistry, ModelRolloutSpec, NodeCache, PinnedImage, Reason, RolloutStepState,
+    RoutingSnapshotSpec, Sha256Digest, TrafficPolicyStatus,
 };
 
 use crate::{
@@ -117,14 +117,7 @@ pub enum Action {
     /// Tell the nodes of a cluster which versions their caches are to hold.
     Stage(Stage),
     /// Apply Secret, Deployment and Service of a revision.
-    ApplyRevision {
-        /// Member cluster.
-        cluster: ClusterName,
-        /// Id of the revision.
-        revision: RevisionId,
-        /// Pods wanted.
-        replicas: i32,
-    },
+    ApplyRevision(ApplyRevision),
     /// Remove Secret, Deployment and Service of a revision that no gateway knows.
     DeleteRevision {
         /// Member cluster.
@@ -164,7 +157,7 @@ impl Action {
             | Self::StartImageCopy(StartImageCopy { cluster, .. })
             | Self::Stage(Stage { cluster, .. })
             | Self::DeleteTransfer { cluster, .. }
-            | Self::ApplyRevision { cluster, .. }
+            | Self::ApplyRevision(ApplyRevision { cluster, .. })
             | Self::DeleteRevision { cluster, .. }
             | Self::PublishSnapshot { cluster, .. }
             | Self::DeleteSnapshot { cluster } => Some(cluster),
@@ -193,7 +186,7 @@ impl Action {
             | Self::DecideTraffic(_)
             | Self::StartTransfer(_)
             | Self::StartImageCopy(_)
-            | Self::ApplyRevision { .. }
+            | Self::ApplyRevision(_)
             | Self::PublishSnapshot { .. } => None,
         }
     }
@@ -212,7 +205,7 @@ impl Action {
             Self::StartImageCopy(_) => "start_image_copy",
             Self::DeleteTransfer { .. } => "delete_transfer",
             Self::Stage(_) => "stage",
-            Self::ApplyRevision { .. } => "apply_revision",
+            Self::ApplyRevision(_) => "apply_revision",
             Self::DeleteRevision { .. } => "delete_revision",
             Self::DecideTraffic(_) => "decide_traffic",
             Self::PublishSnapshot { .. } => "publish_snapshot",
@@ -271,8 +264,29 @@ pub struct Step {
     pub message: String,
 }
 
+/// The objects of a revision in one cluster, with all that was decided on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApplyRevision {
+    /// Member cluster.
+    pub cluster: ClusterName,
+    /// Id of the revision.
+    pub revision: RevisionId,
+    /// Its input.
+    pub record: RevisionRecord,
+    /// Pods wanted.
+    pub replicas: i32,
+    /// The store that pods read from.
+    pub store: StoreName,
+    /// The registry that pods pull from; `None`: what the record names.
+    pub registry: Option<ImageRegistry>,
+    /// The cache of the nodes; `None`: pods read from the store.
+    pub cache: Option<NodeCache>,
+    /// [`input_hash`](crate::input_hash) of all that.
+    pub hash: String,
+}
+
 /// What a cluster's nodes are told by one deployment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Stage {
     /// Member cluster.
     pub cluster: ClusterName,
@@ -281,14 +295,27 @@ pub struct Stage {
 }
 
 /// A version that nodes are to have, or to keep if they have it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StageVersion {
     /// Its key: another one when what goes with it is another.
     pub key: String,
     /// Digest of its manifest.
     pub digest: Sha256Digest,
-    /// The revision whose version nodes are to fetch; `None`: it is only kept.
-    pub fetch: Option<RevisionId>,
+    /// What nodes are to fetch; `None`: the version is only kept.
+    pub fetch: Option<StageFetch>,
+}
+
+/// How nodes come by a version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StageFetch {
+    /// A revision with the version.
+    pub revision: RevisionId,
+    /// Its input.
+    pub record: RevisionRecord,
+    /// The store that nodes read from.
+    pub store: StoreName,
+    /// Their cache.
+    pub cache: NodeCache,
 }
 
 /// A copy of an image to be made.

@@ -29,8 +29,8 @@ mod validate;
 mod world;
 
 pub use action::{
-    Action, DecideTraffic, Invalid, Plan, Stage, StageVersion, StartImageCopy, StartTransfer, Step,
-    Waiting,
+    Action, ApplyRevision, DecideTraffic, Invalid, Plan, Stage, StageFetch, StageVersion,
+    StartImageCopy, StartTransfer, Step, Waiting,
 };
 pub use artifact::{staging_owner, transfer};
 pub use asks::{Ask, CopyAsk, ImageAsk, ProbeAsk};

@@ -14,11 +14,11 @@ pub(crate) use record::records;
 use stages::judge;
 
 use crate::{
-    action::{Action, Step},
+    action::{Action, ApplyRevision, Step},
     asks::ProbeAsk,
-    names::RevisionId,
+    names::{ClusterName, RevisionId},
     placement::Placement,
-    revision::input_hash,
+    revision::{RevisionRecord, input_hash},
     world::{MemberFacts, World},
 };
 
@@ -69,13 +69,22 @@ fn lets_pass(state: RolloutStepState) -> bool {
     }
 }
 
-/// What the objects of a revision should have been rendered from, in this cluster.
-fn wanted_hash(
-    member: &MemberFacts,
-    revision: &RevisionId,
+/// The objects of a revision as they should be in a cluster.
+fn wanted_objects(
+    (cluster, member): (&ClusterName, &MemberFacts),
+    (revision, record): (&RevisionId, &RevisionRecord),
     replicas: i32,
     store_version: &str,
-) -> String {
+) -> ApplyRevision {
     let (registry, cache) = (member.registry.as_ref(), member.cache.as_ref());
-    input_hash(revision, replicas, store_version, registry, cache)
+    ApplyRevision {
+        cluster: cluster.clone(),
+        revision: revision.clone(),
+        record: record.clone(),
+        replicas,
+        store: member.store.clone(),
+        registry: registry.cloned(),
+        cache: cache.cloned(),
+        hash: input_hash(revision, replicas, store_version, registry, cache),
+    }
 }

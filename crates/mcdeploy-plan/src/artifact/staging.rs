@@ -4,7 +4,7 @@
 use mcdeploy_api::{NodeCache, Sha256Digest, StagedState};
 
 use crate::{
-    action::{Action, Stage, StageVersion},
+    action::{Action, Stage, StageFetch, StageVersion},
     names::{ClusterName, RevisionId},
     placement::Placement,
     validate::Goal,
@@ -77,7 +77,7 @@ fn wanted(
         .collect();
     let fetched = placement.goal(name);
     versions.extend(fetched.and_then(|goal| fetch(world, goal, member, cache, view)));
-    versions.sort();
+    versions.sort_by(|a, b| a.key.cmp(&b.key));
     versions.dedup();
     versions
 }
@@ -114,7 +114,12 @@ fn fetch(
     (verified || view.staging.keys.contains(&key)).then(|| StageVersion {
         key,
         digest,
-        fetch: Some(goal.revision.clone()),
+        fetch: Some(StageFetch {
+            revision: goal.revision.clone(),
+            record: goal.record.clone(),
+            store: member.store.clone(),
+            cache: cache.clone(),
+        }),
     })
 }
 

@@ -1,10 +1,10 @@
 //! Clusters that keep the revision that they serve: its objects are put back.
 
-use super::wanted_hash;
+use super::wanted_objects;
 use crate::{
-    action::Action,
+    action::{Action, ApplyRevision},
     artifact::{self, Artifact},
-    names::{ClusterName, RevisionId},
+    names::ClusterName,
     placement::Placement,
     revision::RevisionRecord,
     world::{MemberFacts, World},
@@ -13,12 +13,9 @@ use crate::{
 /// A revision that serves in a placed cluster, is not the target there, and whose objects
 /// are to be put back.
 pub(super) struct Kept<'a> {
-    cluster: &'a ClusterName,
     pub(super) member: &'a MemberFacts,
-    revision: RevisionId,
     pub(super) record: &'a RevisionRecord,
-    /// A cluster that keeps its revision keeps its number of pods.
-    replicas: i32,
+    objects: ApplyRevision,
 }
 
 /// Puts back objects: they were deleted, the store's credentials are new, or pods are to
@@ -27,21 +24,15 @@ pub(crate) fn keep(world: &World, placement: &Placement) -> Vec<Action> {
     let mut all = Vec::new();
     for kept in kept(world, placement) {
         let Kept {
-            cluster,
             member,
-            revision,
             record,
-            replicas,
+            objects,
         } = kept;
         let verified = world.is_verified(&member.store, record.manifest_digest);
-        let (image, actions) = artifact::image(world, record, cluster, member);
+        let (image, actions) = artifact::image(world, record, &objects.cluster, member);
         all.extend(actions);
         if verified && matches!(image, Artifact::Verified) {
-            all.push(Action::ApplyRevision {
-                cluster: cluster.clone(),
-                revision,
-                replicas,
-            });
+            all.push(Action::ApplyRevision(objects));
         }
     }
     all
@@ -71,16 +62,15 @@ fn kept_in<'a>(
     let have = view.revisions.get(&revision);
     let known = have.map(|have| have.replicas).filter(|n| *n > 0);
     let told = world.row(cluster).map(|row| row.desired_replicas);
+    // A cluster that keeps its revision keeps its number of pods.
     let replicas = known
         .or(told.filter(|n| *n > 0))
         .unwrap_or(world.deployment.spec.replicas);
-    let wanted = wanted_hash(member, &revision, replicas, version);
-    let is_same = have.is_some_and(|have| have.input_hash.as_ref() == Some(&wanted));
+    let objects = wanted_objects((cluster, member), (&revision, record), replicas, version);
+    let is_same = have.is_some_and(|have| have.input_hash.as_ref() == Some(&objects.hash));
     (!is_same).then_some(Kept {
-        cluster,
         member,
-        revision,
         record,
-        replicas,
+        objects,
     })
 }

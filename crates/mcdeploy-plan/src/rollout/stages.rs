@@ -2,7 +2,7 @@
 
 use mcdeploy_api::{Reason, RolloutStep, RolloutStepState};
 
-use super::{Judged, wanted_hash};
+use super::{Judged, wanted_objects};
 use crate::{
     action::{Action, Step},
     artifact::{self, Artifact},
@@ -99,16 +99,13 @@ fn already_serving(
     let (image, actions) = artifact::image(world, &goal.record, &judged.step.cluster, member);
     judged.actions.extend(actions);
     let replicas = world.deployment.spec.replicas;
-    let wanted = wanted_hash(member, &goal.revision, replicas, version);
+    let place = (&judged.step.cluster, member);
+    let wanted = wanted_objects(place, (&goal.revision, &goal.record), replicas, version);
     let have = view.revisions.get(&goal.revision);
-    let differs = have.is_none_or(|have| have.input_hash.as_ref() != Some(&wanted));
+    let differs = have.is_none_or(|have| have.input_hash.as_ref() != Some(&wanted.hash));
     let whole = matches!((artifact, image), (Artifact::Verified, Artifact::Verified));
     if differs && whole {
-        judged.actions.push(Action::ApplyRevision {
-            cluster: judged.step.cluster.clone(),
-            revision: goal.revision.clone(),
-            replicas,
-        });
+        judged.actions.push(Action::ApplyRevision(wanted));
     }
 }
 
@@ -155,19 +152,16 @@ fn bring_up(
         }
     }
     let replicas = world.deployment.spec.replicas;
-    let wanted = wanted_hash(member, &goal.revision, replicas, version);
+    let input = (&goal.revision, &goal.record);
+    let wanted = wanted_objects((name, member), input, replicas, version);
     let have = view.revisions.get(&goal.revision);
-    let have = have.filter(|have| have.input_hash.as_ref() == Some(&wanted));
+    let have = have.filter(|have| have.input_hash.as_ref() == Some(&wanted.hash));
     let Some(have) = have else {
         let starts = !view.revisions.contains_key(&goal.revision);
         if let Some(message) = artifact::waits(world, goal, name, member, view).filter(|_| starts) {
             return judged.running(Reason::Staging, message);
         }
-        judged.actions.push(Action::ApplyRevision {
-            cluster: name.clone(),
-            revision: goal.revision.clone(),
-            replicas,
-        });
+        judged.actions.push(Action::ApplyRevision(wanted));
         let refused = member.refused.as_ref().filter(|(r, _)| *r == goal.revision);
         return match refused {
             Some((_, message)) => judged.blocked(Reason::ApplyRefused, message.clone()),

@@ -13,10 +13,10 @@ use mcdeploy_api::{
     TrafficPolicyStatus,
 };
 use mcdeploy_plan::{
-    Action, Ask, ClusterName, CopyAsk, DeploymentFacts, ImageCopyFacts, ImageState, MemberFacts,
-    MemberView, Memory, ObjectFacts, Plan, PolicyFacts, ProbeFacts, Problem, ReplicaFacts,
-    RevisionId, RolloutFacts, Sight, SnapshotFacts, Stage, StoreFacts, StoreName, Timings,
-    TransferFacts, TransferState, World, asks, input_hash, last_complete_revision, plan, status,
+    Action, ApplyRevision, Ask, ClusterName, CopyAsk, DeploymentFacts, ImageCopyFacts, ImageState,
+    MemberFacts, MemberView, Memory, ObjectFacts, Plan, PolicyFacts, ProbeFacts, Problem,
+    ReplicaFacts, RevisionId, RolloutFacts, Sight, SnapshotFacts, Stage, StoreFacts, StoreName,
+    Timings, TransferFacts, TransferState, World, asks, last_complete_revision, plan, status,
 };
 
 /// What can be wrong in one cluster.
@@ -479,18 +479,12 @@ impl Sim {
                 view.transfers.retain(|job| job.name != *name);
                 view.image_copies.retain(|job| job.name != *name);
             }
-            Action::ApplyRevision {
-                cluster,
-                revision,
-                replicas,
-            } => {
-                let member = &before.members[cluster];
-                let (registry, cache) = (member.registry.as_ref(), member.cache.as_ref());
-                let view = self.truth.get_mut(cluster).unwrap();
-                let objects = view.revisions.entry(revision.clone()).or_default();
+            Action::ApplyRevision(apply) => {
+                let view = self.truth.get_mut(&apply.cluster).unwrap();
+                let objects = view.revisions.entry(apply.revision.clone()).or_default();
                 *objects = ObjectFacts {
-                    input_hash: Some(input_hash(revision, *replicas, "key1", registry, cache)),
-                    replicas: *replicas,
+                    input_hash: Some(apply.hash.clone()),
+                    replicas: apply.replicas,
                     ..objects.clone()
                 };
             }
@@ -669,11 +663,12 @@ impl Sim {
             Action::DeleteTransfer { cluster, name } => {
                 format!("{cluster}: remove transfer {name}")
             }
-            Action::ApplyRevision {
+            Action::ApplyRevision(ApplyRevision {
                 cluster,
                 revision,
                 replicas,
-            } => format!("{cluster}: apply {} x{replicas}", self.name(revision)),
+                ..
+            }) => format!("{cluster}: apply {} x{replicas}", self.name(revision)),
             Action::Stage(stage) => self.describe_stage(stage),
             Action::DeleteRevision { cluster, revision } => {
                 format!("{cluster}: remove {}", self.name(revision))
