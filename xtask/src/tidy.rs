@@ -1,6 +1,8 @@
 //! Rules of the house that no compiler checks. One function a rule; all findings of
 //! all rules are told at once.
 
+mod street;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -66,6 +68,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     findings.extend(long_files()?);
     findings.extend(manifests_inherit_lints(&metadata)?);
     findings.extend(rings_hold(&metadata));
+    findings.extend(street::street_holds()?);
     findings.extend(one_tls_stack()?);
     findings.extend(documents_exist());
     for finding in &findings {

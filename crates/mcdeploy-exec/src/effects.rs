@@ -15,7 +15,7 @@ use mcdeploy_cluster::{ClusterClient, ClusterError, Delete, Force};
 use mcdeploy_manifests::{
     RevisionInput, TransferInput, render_revision, render_transfer, transfer_name,
 };
-use mcdeploy_plan::{RevisionRecord, StartTransfer, input_hash};
+use mcdeploy_plan::{ApplyRevision, RevisionRecord, StartTransfer};
 
 use crate::{ANNOTATION_INPUT_HASH, ExecError, Executor, KnownStore, images::pull_from};
 
@@ -24,34 +24,34 @@ const MANAGER: &str = names::FIELD_MANAGER_OPERATOR;
 const SYSTEM: Option<&str> = Some(names::SYSTEM_NAMESPACE);
 
 impl Executor<'_> {
-    pub(crate) async fn apply_revision(
-        &self,
-        cluster: &str,
-        revision: &str,
-        replicas: i32,
-    ) -> Result<(), ExecError> {
+    pub(crate) async fn apply_revision(&self, apply: &ApplyRevision) -> Result<(), ExecError> {
+        let ApplyRevision {
+            cluster,
+            revision,
+            record,
+            replicas,
+            store,
+            registry,
+            cache,
+            hash,
+        } = apply;
         let client = self.client(cluster)?;
-        let record = self.record(revision)?;
-        let store = self.store_of.get(cluster).map_or("", String::as_str);
         let store = self.store(store)?;
-        let registry = self.registry_of.get(cluster);
         let mut input = self.revision_input(revision, record, store.for_readers());
-        let cache = self.cache_of.get(cluster);
-        input.replicas = replicas;
-        input.cache = cache.cloned();
-        pull_from(&mut input, registry);
+        input.replicas = *replicas;
+        input.cache.clone_from(cache);
+        pull_from(&mut input, registry.as_ref());
         // An upgrade of mcdeploy restarts no model pod.
-        let mut objects = match self.kept.get(revision) {
-            Some(kept) => kept.objects(&input),
+        let mut objects = match self.revision_store.get(revision) {
+            Some(template) => template.objects(&input),
             None => render_revision(&input),
         };
-        let hash = input_hash(revision, replicas, &store.version, registry, cache);
         for metadata in [
             &mut objects.service.metadata,
             &mut objects.fetch_secret.metadata,
             &mut objects.deployment.metadata,
         ] {
-            annotate(metadata, &hash);
+            annotate(metadata, hash);
         }
         client.ensure_namespace(self.namespace).await?;
         let force = Force::Yes;
@@ -186,13 +186,6 @@ impl Executor<'_> {
         })
     }
 
-    pub(crate) fn record(&self, revision: &str) -> Result<&RevisionRecord, ExecError> {
-        let record = self.records.get(revision);
-        record.ok_or_else(|| ExecError::FindRevision {
-            revision: revision.to_owned(),
-        })
-    }
-
     pub(crate) fn store(&self, name: &str) -> Result<&KnownStore, ExecError> {
         let store = self.stores.get(name);
         store.ok_or_else(|| ExecError::FindStore {
@@ -217,7 +210,7 @@ pub(crate) async fn start_job(
         Err(error) => {
             let error = ExecError::from(error);
             if error.was_answered() {
-                // Nobody reads the credentials, and the next try applies them again.
+                // Nothing reads the credentials, and the next try applies them again.
                 let name = secret.metadata.name.as_deref().unwrap_or_default();
                 client
                     .delete::<Secret>(SYSTEM, name, Delete::default())
@@ -226,7 +219,7 @@ pub(crate) async fn start_job(
             return Err(error);
         }
     };
-    // Should nobody live to delete it, the credentials go with the Job.
+    // Should no operator live to delete it, the credentials go with the Job.
     secret.metadata.owner_references = Some(vec![OwnerReference {
         api_version: "batch/v1".to_owned(),
         kind: "Job".to_owned(),

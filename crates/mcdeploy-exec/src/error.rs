@@ -15,12 +15,6 @@ pub enum ExecError {
         /// The cluster.
         cluster: String,
     },
-    /// The plan names a revision that is not recorded.
-    #[error("revision {revision:?} is not recorded")]
-    FindRevision {
-        /// The revision.
-        revision: String,
-    },
     /// What the hub keeps of a revision is not one of ours.
     #[error("read the record of revision {revision:?}")]
     ReadRecord {
@@ -50,9 +44,7 @@ impl ExecError {
         match self {
             Self::Cluster(error) => error.class(),
             // The world changed under the plan: look again.
-            Self::FindCluster { .. } | Self::FindRevision { .. } | Self::FindStore { .. } => {
-                ErrorClass::Transient
-            }
+            Self::FindCluster { .. } | Self::FindStore { .. } => ErrorClass::Transient,
             Self::ReadRecord { .. } => ErrorClass::Permanent,
         }
     }
@@ -61,7 +53,7 @@ impl ExecError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Cluster(error) => error.reason(),
-            Self::FindCluster { .. } | Self::FindRevision { .. } => Reason::Pending,
+            Self::FindCluster { .. } => Reason::Pending,
             Self::FindStore { .. } => Reason::StoreNotFound,
             Self::ReadRecord { .. } => Reason::Invalid,
         }
@@ -77,10 +69,7 @@ impl ExecError {
                     | ClusterError::Connect { .. }
                     | ClusterError::NoAnswer { .. }
             ),
-            Self::FindCluster { .. }
-            | Self::FindRevision { .. }
-            | Self::FindStore { .. }
-            | Self::ReadRecord { .. } => true,
+            Self::FindCluster { .. } | Self::FindStore { .. } | Self::ReadRecord { .. } => true,
         }
     }
 }

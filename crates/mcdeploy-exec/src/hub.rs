@@ -10,7 +10,7 @@ use mcdeploy_api::{
     SecretValues, StoreAccess, StoreAuth, StoreLocation, TrafficPolicy, TrafficPolicySpec, names,
 };
 use mcdeploy_cluster::{ApiObject, ClusterError, Delete, Force};
-use mcdeploy_manifests::KeptObjects;
+use mcdeploy_manifests::RevisionTemplate;
 use mcdeploy_plan::{DecideTraffic, RevisionRecord};
 
 use crate::{ExecError, Executor, Recorded};
@@ -33,7 +33,7 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// Whoever put the finalizer there: it goes.
+    /// The finalizer goes, by whatever hand it was put there.
     pub(crate) async fn release_deployment(&self) -> Result<(), ExecError> {
         let (namespace, name) = (Some(self.namespace), self.deployment);
         let found = self.hub.get::<ModelDeployment>(namespace, name).await?;
@@ -58,10 +58,10 @@ impl Executor<'_> {
         let labels = metadata.labels.get_or_insert_default();
         labels.insert(names::LABEL_REVISION.to_owned(), revision.to_owned());
         let input = self.revision_input(revision, record, no_store());
-        let kept = KeptObjects::render(&input);
+        let template = RevisionTemplate::render(&input);
         let recorded = Recorded {
             record: record.clone(),
-            rendered: Some(kept),
+            rendered: Some(template),
         };
         let object = ControllerRevision {
             metadata,
@@ -71,16 +71,16 @@ impl Executor<'_> {
         };
         match self.hub.create(&object, MANAGER).await {
             Ok(_) => {
-                self.kept.put(revision, recorded.rendered);
+                self.revision_store.put(revision, recorded.rendered);
                 Ok(())
             }
             // An earlier try made it, perhaps of another version of this program.
-            Err(error) if error.is_already_exists() => self.read_kept(revision, &name).await,
+            Err(error) if error.is_already_exists() => self.read_recorded(revision, &name).await,
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn read_kept(&self, revision: &str, name: &str) -> Result<(), ExecError> {
+    async fn read_recorded(&self, revision: &str, name: &str) -> Result<(), ExecError> {
         let namespace = Some(self.namespace);
         let found = self.hub.get::<ControllerRevision>(namespace, name).await?;
         let data = found.map(|found| found.data.0).unwrap_or_default();
@@ -89,7 +89,7 @@ impl Executor<'_> {
             revision: revision.to_owned(),
             source,
         })?;
-        self.kept.put(revision, read.rendered);
+        self.revision_store.put(revision, read.rendered);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! A store that can be used, with the credentials of whoever writes and of whoever reads.
+//! A store that can be used, with the credentials of its writers and of its readers.
 
 use mcdeploy_api::{SecretValues, Sha256Digest, StoreAccess};
 

@@ -3,10 +3,10 @@
 //! Order: what the hub has to remember, then objects in each cluster, then the decision
 //! about traffic by compare-and-swap, then the snapshots that carry it. Clusters go side
 //! by side, and within one cluster in the plan's order; the first failure in a cluster
-//! ends that cluster's part and nobody else's. Nothing is repeated here: the caller
+//! ends that cluster's part and no other's. Nothing is repeated here: the caller
 //! looks again and plans again, which makes every effect safe to lose.
 //!
-//! **Upkeep**, the removal of something old, ends nothing when it is refused: nobody waits
+//! **Upkeep**, the removal of something old, ends nothing when it is refused: nothing waits
 //! for it ([`Action::upkeep`]). A **transfer** runs in a cluster for another one: where it
 //! is refused, only the cluster that lacks the copy waits.
 
@@ -14,22 +14,24 @@ mod effects;
 mod error;
 mod hub;
 mod images;
-mod kept;
 mod known_store;
+mod revision_store;
 mod staging;
 
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use mcdeploy_api::{ImageRegistry, ModelVersionSpec, NodeCache, Sha256Digest};
+use mcdeploy_api::{ModelVersionSpec, Sha256Digest};
 use mcdeploy_cluster::ClusterClient;
-use mcdeploy_plan::{Action, Plan, RevisionRecord, StartTransfer};
+use mcdeploy_plan::{
+    Action, ApplyRevision, ClusterName, Plan, RevisionId, StartTransfer, StoreName,
+};
 
 pub use error::ExecError;
 pub use images::Registries;
-pub use kept::{Kept, Recorded};
 pub use known_store::KnownStore;
+pub use revision_store::{Recorded, RevisionStore};
 
 /// Annotation on every object of a revision: hash of what it was rendered from, see
 /// [`mcdeploy_plan::input_hash`].
@@ -41,7 +43,7 @@ pub struct Executor<'a> {
     /// The hub. Its fence keeps a process that no longer leads from writing.
     pub hub: &'a ClusterClient,
     /// One entry per member cluster that can be seen.
-    pub members: &'a BTreeMap<String, ClusterClient>,
+    pub members: &'a BTreeMap<ClusterName, ClusterClient>,
     /// Name of the deployment.
     pub deployment: &'a str,
     /// Its namespace, in the hub and in members.
@@ -50,18 +52,10 @@ pub struct Executor<'a> {
     pub owner: OwnerReference,
     /// The version that the deployment names.
     pub version: Option<&'a ModelVersionSpec>,
-    /// Recorded revisions by id.
-    pub records: &'a BTreeMap<String, RevisionRecord>,
     /// What recorded revisions were rendered to.
-    pub kept: &'a Kept,
+    pub revision_store: &'a RevisionStore,
     /// Usable stores by name, each as it was when the plan was made.
-    pub stores: &'a BTreeMap<String, KnownStore>,
-    /// Store of each member cluster.
-    pub store_of: &'a BTreeMap<String, String>,
-    /// Registry of each member cluster that has one.
-    pub registry_of: &'a BTreeMap<String, ImageRegistry>,
-    /// Cache of the nodes of each member cluster that has one.
-    pub cache_of: &'a BTreeMap<String, NodeCache>,
+    pub stores: &'a BTreeMap<StoreName, KnownStore>,
     /// How to use registries.
     pub registries: &'a Registries,
     /// Image of `mcdeployd`, by digest, for new pods and Jobs.
@@ -86,13 +80,13 @@ pub struct Done {
     /// [`Action::label`].
     pub action: &'static str,
     /// Member cluster; `None`: the hub.
-    pub cluster: Option<String>,
+    pub cluster: Option<ClusterName>,
     /// Revision that it is about, if it is about one.
-    pub revision: Option<String>,
+    pub revision: Option<RevisionId>,
     /// [`Action::upkeep`].
     pub upkeep: Option<String>,
     /// Store and manifest digest of each copy that a transfer is to make.
-    pub copies: Vec<(String, Sha256Digest)>,
+    pub copies: Vec<(StoreName, Sha256Digest)>,
 }
 
 /// One effect that failed.
@@ -138,10 +132,10 @@ impl Executor<'_> {
                 | Action::StartImageCopy(_)
                 | Action::DeleteTransfer { .. }
                 | Action::Stage(_)
-                | Action::ApplyRevision { .. }
+                | Action::ApplyRevision(_)
                 | Action::DeleteRevision { .. }
                 | Action::DeleteSnapshot { .. } => {
-                    let cluster = action.cluster().unwrap_or_default();
+                    let cluster = action.cluster().map_or("", ClusterName::as_str);
                     per_cluster.entry(cluster).or_default().push(action);
                 }
                 Action::DecideTraffic(_) => decision = Some(action),
@@ -182,7 +176,7 @@ impl Executor<'_> {
     async fn carry_out(&self, action: &Action) -> Result<(), ExecError> {
         tracing::debug!(
             action = action.label(),
-            cluster.name = action.cluster(),
+            cluster.name = action.cluster().map(ClusterName::as_str),
             "executing"
         );
         match action {
@@ -199,11 +193,7 @@ impl Executor<'_> {
             Action::StartImageCopy(start) => self.start_image_copy(start).await,
             Action::DeleteTransfer { cluster, name } => self.delete_transfer(cluster, name).await,
             Action::Stage(stage) => self.stage(stage).await,
-            Action::ApplyRevision {
-                cluster,
-                revision,
-                replicas,
-            } => self.apply_revision(cluster, revision, *replicas).await,
+            Action::ApplyRevision(apply) => self.apply_revision(apply).await,
             Action::DeleteRevision { cluster, revision } => {
                 self.delete_revision(cluster, revision).await
             }
@@ -214,7 +204,7 @@ impl Executor<'_> {
     }
 }
 
-fn copies_of(action: &Action) -> Vec<(String, Sha256Digest)> {
+fn copies_of(action: &Action) -> Vec<(StoreName, Sha256Digest)> {
     let Action::StartTransfer(StartTransfer {
         targets, record, ..
     }) = action
@@ -232,7 +222,7 @@ impl Outcome {
     /// Whether what is behind the effect may go on.
     fn add(&mut self, action: &Action, result: Result<(), ExecError>) -> bool {
         let revision = match action {
-            Action::ApplyRevision { revision, .. }
+            Action::ApplyRevision(ApplyRevision { revision, .. })
             | Action::DeleteRevision { revision, .. }
             | Action::DeleteRecord { revision }
             | Action::RecordRevision { revision, .. } => Some(revision.clone()),
@@ -251,7 +241,7 @@ impl Outcome {
         };
         let effect = Done {
             action: action.label(),
-            cluster: action.cluster().map(str::to_owned),
+            cluster: action.cluster().cloned(),
             revision,
             upkeep: action.upkeep(),
             copies: copies_of(action),

@@ -8,7 +8,7 @@ use k8s_openapi::{
 use mcdeploy_api::{FetchPlan, StagingEntry, names};
 use mcdeploy_cluster::Force;
 use mcdeploy_manifests::cache_plan;
-use mcdeploy_plan::{Stage, StageVersion, staging_owner};
+use mcdeploy_plan::{Stage, StageFetch, StageVersion, staging_owner};
 
 use crate::{ExecError, Executor};
 
@@ -21,7 +21,7 @@ impl Executor<'_> {
         let mut data = BTreeMap::new();
         for StageVersion { key, digest, fetch } in versions {
             let fetch = fetch.as_ref();
-            let fetch = fetch.map(|revision| self.staged_plan(cluster, revision));
+            let fetch = fetch.map(|fetch| self.staged_plan(fetch));
             let entry = StagingEntry {
                 digest: *digest,
                 fetch: fetch.transpose()?,
@@ -49,12 +49,16 @@ impl Executor<'_> {
         Ok(())
     }
 
-    fn staged_plan(&self, cluster: &str, revision: &str) -> Result<FetchPlan, ExecError> {
-        let record = self.record(revision)?;
-        let store = self.store_of.get(cluster).map_or("", String::as_str);
+    fn staged_plan(&self, fetch: &StageFetch) -> Result<FetchPlan, ExecError> {
+        let StageFetch {
+            revision,
+            record,
+            store,
+            cache,
+        } = fetch;
         let store = self.store(store)?.for_readers();
         let mut plan = self.revision_input(revision, record, store).fetch;
-        plan.node_cache = self.cache_of.get(cluster).map(cache_plan);
+        plan.node_cache = Some(cache_plan(cache));
         Ok(plan)
     }
 }

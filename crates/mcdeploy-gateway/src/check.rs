@@ -11,10 +11,10 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    exchange::Outgoing,
     rng::Rng,
     state::State,
     upstream::{Upstream, UpstreamKey},
+    upstream_try::Outgoing,
 };
 
 /// A host name is looked up again after this.

@@ -6,7 +6,7 @@
 //! - `table`: which upstream gets a request (pure)
 //! - `upstream`, `health`, `check`: who may get requests now
 //! - `serve`, `slots`, `room`: clients, and what they may take
-//! - `path`, `proxy`, `exchange`, `budget`, `reply`: one request, from head to answer
+//! - `path`, `proxy`, `upstream_try`, `budget`, `reply`: one request, from head to answer
 //! - `status`, `metrics`, `admin`: what a gateway tells
 //!
 //! It decides nothing about weights, and serves without the control plane: nothing here
@@ -17,7 +17,6 @@ pub mod budget;
 mod check;
 pub mod config;
 pub mod disk;
-mod exchange;
 pub mod gateway;
 pub mod health;
 pub mod input;
@@ -35,6 +34,7 @@ mod state;
 mod status;
 pub mod table;
 pub mod upstream;
+mod upstream_try;
 mod watch;
 
 pub use config::Config;

@@ -9,7 +9,6 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
-    exchange::{Answer, Outgoing, TryError},
     health::Outcome,
     metrics::{ModelLabels, RequestLabels, TryLabels},
     path::{self, Target},
@@ -17,6 +16,7 @@ use crate::{
     rng::Rng,
     state::State,
     table::{Ask, Nowhere, Pick, Route, Tried},
+    upstream_try::{Answer, Outgoing, TryError},
 };
 
 /// A request whose body was read.

@@ -21,13 +21,13 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    exchange::Answer,
     path::{self, Target},
     proxy::{Request, Response, count, respond},
     reply::{HEADER_GATEWAY_REASON, Reason, Reply},
     room::{Full, Held},
     slots::{Slot, Slots, Wait},
     state::State,
+    upstream_try::Answer,
 };
 
 /// Between attempts to accept while the process has too many open files.

@@ -9,13 +9,13 @@ use tokio::sync::watch;
 
 use crate::{
     config::Config,
-    exchange::Pool,
     health::{Change, Outcome},
     metrics::{EjectionLabels, Metrics},
     rng::Rng,
     room::Room,
     table::Table,
     upstream::Upstream,
+    upstream_try::Pool,
 };
 
 /// Shared by listeners, checks and sources of one gateway.

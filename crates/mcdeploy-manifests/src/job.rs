@@ -18,7 +18,7 @@ use crate::pod::{
 
 /// Tries before the Job is failed.
 const BACKOFF_LIMIT: i32 = 3;
-/// Seconds after which an ended Job removes itself, should nobody have done it.
+/// Seconds after which an ended Job removes itself, should nothing else have done it.
 const TTL_SECONDS: i32 = 600;
 /// Seconds after which a Job is failed, whatever it is doing.
 const DEADLINE_SECONDS: i64 = 3600;

@@ -7,16 +7,16 @@
 
 mod copy_image;
 mod job;
-mod kept;
 mod node_cache;
 mod pod;
 mod revision;
+mod template;
 mod transfer;
 
 pub use copy_image::{
     CopyImageInput, CopyImageObjects, copy_image_name, image_label, render_copy_image,
 };
-pub use kept::KeptObjects;
 pub use node_cache::cache_plan;
 pub use revision::{RevisionInput, RevisionObjects, render_revision};
+pub use template::RevisionTemplate;
 pub use transfer::{TransferInput, TransferObjects, render_transfer, transfer_name};

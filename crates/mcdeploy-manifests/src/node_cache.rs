@@ -16,7 +16,7 @@ use crate::{RevisionInput, pod::mount};
 /// Volume with the node's cache.
 const CACHE: &str = "node-cache";
 
-/// How a node's cache is used, for whoever fetches into it.
+/// How a node's cache is used, for what fetches into it.
 pub fn cache_plan(cache: &NodeCache) -> CachePlan {
     CachePlan {
         quota_bytes: u64::try_from(cache.size_bytes).unwrap_or(0),

@@ -27,7 +27,7 @@ use crate::pod::{
 const FETCH_KEY: &str = "fetch.json";
 /// Volume with the models.
 const MODELS: &str = "models";
-/// Seconds that a pod goes on answering after it was told to end: by then nobody sends
+/// Seconds that a pod goes on answering after it was told to end: by then nothing sends
 /// it requests any more.
 const LEAVE_SECONDS: i64 = 3;
 /// Seconds after which a pod that was told to end is killed.

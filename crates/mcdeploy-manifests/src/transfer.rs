@@ -1,5 +1,7 @@
 //! The Job that copies one version from one store to others.
 
+use std::borrow::Borrow;
+
 use k8s_openapi::api::{batch::v1::Job, core::v1::Secret};
 use mcdeploy_api::{TransferPlan, names};
 
@@ -35,7 +37,7 @@ pub struct TransferObjects {
 
 /// Name of the objects of one transfer to these stores, which are sorted; at most 63
 /// characters. Different transfers have different names.
-pub fn transfer_name(model: &str, version: &str, targets: &[String]) -> String {
+pub fn transfer_name(model: &str, version: &str, targets: &[impl Borrow<str>]) -> String {
     let identity = format!("{model}\n{version}\n{}", targets.join("\n"));
     let readable = format!("transfer-{model}-{version}-{}", targets.join("-"));
     job_name(&readable, &identity)

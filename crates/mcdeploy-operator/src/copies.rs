@@ -130,7 +130,7 @@ impl Copies {
         work(&mut self.lock().lags)
     }
 
-    /// Whether nobody follows the Job yet; whoever asks does from now on.
+    /// Whether the Job is not followed yet; from now on it is, by the caller.
     fn begin(&self, id: &Key) -> bool {
         let mut state = self.lock();
         if state.jobs.len() > MOST_ENDED {
@@ -187,7 +187,7 @@ impl Copies {
         }
     }
 
-    /// Forgets what a Job said, unless somebody follows it again.
+    /// Forgets what a Job said, unless it is followed again.
     fn forget(&self, job: &Following) -> bool {
         let mut state = self.lock();
         let id = (job.cluster.clone(), job.job.clone());
@@ -202,7 +202,7 @@ impl Copies {
     }
 }
 
-/// Follows the Job until its log ends, if nobody does yet.
+/// Follows the Job until its log ends, if it is not followed yet.
 pub(crate) fn follow(ctx: &Arc<Context>, job: Following) {
     let id = (job.cluster.clone(), job.job.clone());
     if !ctx.copies.begin(&id) {

@@ -6,7 +6,7 @@
 //!
 //! | module | room |
 //! |---|---|
-//! | `lead`, `classified` | who leads and drives the controllers; what it asks of their errors |
+//! | `leadership`, `classified` | who leads and drives the controllers; what it asks of their errors |
 //! | `context` | what controllers share; names and settings apart from clients |
 //! | `queue`, `watches` | when to look at what |
 //! | `secrets` | Secrets that objects name |
@@ -27,7 +27,7 @@ mod classified;
 mod clock;
 mod context;
 mod copies;
-mod lead;
+mod leadership;
 mod member_cluster_controller;
 mod members;
 mod metrics;
@@ -41,4 +41,4 @@ mod watches;
 
 pub use context::{OpenStore, Pace, Settings, store_opener};
 pub use copies::{FollowLog, log_follower};
-pub use lead::{RunError, lead, run};
+pub use leadership::{RunError, lead, run};

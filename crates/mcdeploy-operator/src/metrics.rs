@@ -211,7 +211,7 @@ mod tests {
 
     fn lag(store: &str, seconds: u64) -> Lag {
         Lag {
-            store: store.to_owned(),
+            store: store.into(),
             seconds,
         }
     }

@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use mcdeploy_api::{ErrorClass, ModelDeployment, names};
 use mcdeploy_cluster::{ClusterClient, ClusterError, with_next_step};
-use mcdeploy_exec::{ExecError, Executor, Kept, Outcome};
-use mcdeploy_plan::{Action, Plan, RevisionRecord, World, plan, status};
+use mcdeploy_exec::{ExecError, Executor, Outcome, RevisionStore};
+use mcdeploy_plan::{Action, ClusterName, Plan, World, plan, status};
 
 use crate::{
     classified::Classified,
@@ -63,10 +63,10 @@ impl Classified for Error {
 pub(crate) struct Observed {
     pub(crate) world: World,
     pub(crate) owner: OwnerReference,
-    pub(crate) clients: BTreeMap<String, ClusterClient>,
+    pub(crate) clients: BTreeMap<ClusterName, ClusterClient>,
     pub(crate) stores: Loaded,
     pub(crate) registries: registries::Loaded,
-    pub(crate) kept: Kept,
+    pub(crate) revision_store: RevisionStore,
     /// When the newest rollout was asked for.
     pub(crate) asked: Option<Timestamp>,
 }
@@ -124,20 +124,12 @@ async fn execute(ctx: &Context, observed: &Observed, key: &Key, plan: &Plan) -> 
         clients,
         stores,
         registries,
-        kept,
+        revision_store,
         asked: _,
     } = observed;
     if plan.actions.is_empty() {
         return Outcome::default();
     }
-    let mut records: BTreeMap<String, RevisionRecord> = world.records.clone();
-    records.extend(plan.target.clone());
-    let store_of = world.members.iter();
-    let store_of = store_of.map(|(name, member)| (name.clone(), member.store.clone()));
-    let registry_of = world.members.iter();
-    let registry_of = registry_of.filter_map(|(n, m)| Some((n.clone(), m.registry.clone()?)));
-    let cache_of = world.members.iter();
-    let cache_of = cache_of.filter_map(|(n, m)| Some((n.clone(), m.cache.clone()?)));
     let (namespace, name) = key;
     let executor = Executor {
         hub: &ctx.hub,
@@ -146,12 +138,8 @@ async fn execute(ctx: &Context, observed: &Observed, key: &Key, plan: &Plan) -> 
         namespace,
         owner: owner.clone(),
         version: world.model_version.as_ref(),
-        records: &records,
-        kept,
+        revision_store,
         stores: &stores.known,
-        store_of: &store_of.collect(),
-        registry_of: &registry_of.collect(),
-        cache_of: &cache_of.collect(),
         registries: &registries.access,
         daemon_image: &ctx.settings.daemon_image,
     };
@@ -163,8 +151,8 @@ fn report(ctx: &Context, key: &Key, plan: &Plan, outcome: &Outcome) {
         ctx.metrics.effect(done.action, "ok");
         tracing::info!(
             action = done.action,
-            cluster.name = done.cluster,
-            revision = done.revision,
+            cluster.name = done.cluster.as_deref(),
+            revision = done.revision.as_deref(),
             plan.generation = plan.generation,
             "carried out"
         );
@@ -174,8 +162,8 @@ fn report(ctx: &Context, key: &Key, plan: &Plan, outcome: &Outcome) {
         ctx.metrics.effect(failed.effect.action, class.label());
         tracing::warn!(
             action = failed.effect.action,
-            cluster.name = failed.effect.cluster,
-            revision = failed.effect.revision,
+            cluster.name = failed.effect.cluster.as_deref(),
+            revision = failed.effect.revision.as_deref(),
             class = class.label(),
             error = %failed.error,
             "not carried out"
@@ -193,8 +181,8 @@ fn report(ctx: &Context, key: &Key, plan: &Plan, outcome: &Outcome) {
         if memory.upkeep_refused(upkeep, error.clone(), clock::now()) {
             tracing::warn!(
                 action = effect.action,
-                cluster.name = effect.cluster,
-                revision = effect.revision,
+                cluster.name = effect.cluster.as_deref(),
+                revision = effect.revision.as_deref(),
                 error,
                 "something old cannot be removed; nothing waits for it"
             );

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use futures::future::join_all;
 use mcdeploy_api::{CopyProgress, ErrorClass, ModelVersion, Reason, ReplicaState, names};
 use mcdeploy_cluster::ClusterError;
-use mcdeploy_plan::{ReplicaFacts, ReplicaWanted, version_status};
+use mcdeploy_plan::{CopyAsk, ReplicaFacts, version_status};
 
 use crate::{
     classified::Classified,
@@ -80,11 +80,11 @@ async fn observe(
         let last = ctx.stores.last(name, spec.manifest_digest);
         last.is_some_and(|facts| facts.state != ReplicaState::Missing)
     });
-    names.extend(known.cloned());
+    names.extend(known.map(ToString::to_string));
     names.sort();
     names.dedup();
     let look = async |name: String| {
-        let Some(entry) = loaded.known.get(&name) else {
+        let Some(entry) = loaded.known.get(name.as_str()) else {
             let facts = ReplicaFacts {
                 state: ReplicaState::Unknown,
                 verified_bytes: 0,
@@ -93,8 +93,8 @@ async fn observe(
             };
             return (name, facts);
         };
-        let wanted = ReplicaWanted {
-            store: name.clone(),
+        let wanted = CopyAsk {
+            store: name.as_str().into(),
             model: spec.model.clone(),
             version: spec.version.clone(),
             digest: spec.manifest_digest,

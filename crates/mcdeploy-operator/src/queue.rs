@@ -62,7 +62,7 @@ impl<K: Ord + Clone + Debug> Queue<K> {
     }
 
     /// Works on keys as they come due, at most `workers` at once, until cancelled. `work`
-    /// answers when its key is due again; `None`: not before somebody adds it.
+    /// answers when its key is due again; `None`: not before it is added.
     pub(crate) async fn run<F>(
         &self,
         workers: usize,

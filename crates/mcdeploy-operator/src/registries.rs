@@ -9,7 +9,7 @@ use std::{
 
 use mcdeploy_api::{MemberCluster, PinnedImage, Reason, RepositoryAccess, SecretValues};
 use mcdeploy_cluster::{ClusterClient, ClusterError};
-use mcdeploy_plan::{ImageState, ImageWanted};
+use mcdeploy_plan::{ImageAsk, ImageState};
 use mcdeploy_registry::{Credentials, Repository, RepositoryAddress, image_state};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -93,12 +93,12 @@ impl Registries {
     /// a look that takes longer goes on, and a later call gets its answer.
     pub(crate) async fn look(
         &self,
-        wanted: &ImageWanted,
+        wanted: &ImageAsk,
         loaded: &Loaded,
         deadline: Duration,
         cancel: &CancellationToken,
     ) -> ImageState {
-        let ImageWanted { image, registry } = wanted;
+        let ImageAsk { image, registry } = wanted;
         if let Some(problem) = loaded.problems.get(&registry.prefix) {
             return unknown(Reason::RegistryDenied, problem.clone());
         }

@@ -12,7 +12,7 @@ use mcdeploy_api::{
 };
 use mcdeploy_cluster::{ClusterClient, ClusterError};
 use mcdeploy_exec::KnownStore;
-use mcdeploy_plan::{ReplicaFacts, ReplicaWanted, StoreFacts};
+use mcdeploy_plan::{CopyAsk, ReplicaFacts, StoreFacts, StoreName};
 use mcdeploy_store::{Store, StoreError, verify_replica};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,7 @@ pub(crate) struct Stores {
     open: OpenStore,
     /// By name, with the version of spec and credentials that each was opened with.
     opened: Mutex<HashMap<String, Opened>>,
-    looked: Mutex<HashMap<(String, Sha256Digest), Looked>>,
+    looked: Mutex<HashMap<(StoreName, Sha256Digest), Looked>>,
 }
 
 type Opened = (String, Arc<dyn Store>);
@@ -44,9 +44,9 @@ struct Looked {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Loaded {
     /// What the planner is told.
-    pub(crate) facts: BTreeMap<String, StoreFacts>,
+    pub(crate) facts: BTreeMap<StoreName, StoreFacts>,
     /// Usable ones.
-    pub(crate) known: BTreeMap<String, KnownStore>,
+    pub(crate) known: BTreeMap<StoreName, KnownStore>,
 }
 
 /// Reads every `ArtifactStore` and the Secrets that they name.
@@ -59,13 +59,15 @@ pub(crate) async fn load(hub: &ClusterClient, namespace: &str) -> Result<Loaded,
         let usable = match known {
             Ok(known) => {
                 let version = known.version.clone();
-                loaded.known.insert(name.clone(), known);
+                loaded.known.insert(name.as_str().into(), known);
                 Ok(version)
             }
             Err(why) => Err(why),
         };
         let provider = store.spec.provider;
-        loaded.facts.insert(name, StoreFacts { provider, usable });
+        loaded
+            .facts
+            .insert(name.into(), StoreFacts { provider, usable });
     }
     Ok(loaded)
 }
@@ -168,7 +170,7 @@ impl Stores {
     /// What was last seen of a copy, however long ago.
     pub(crate) fn last(&self, store: &str, digest: Sha256Digest) -> Option<ReplicaFacts> {
         let looked = lock(&self.looked);
-        let entry = looked.get(&(store.to_owned(), digest))?;
+        let entry = looked.get(&(store.into(), digest))?;
         Some(entry.facts.clone())
     }
 
@@ -179,7 +181,7 @@ impl Stores {
         KnownStore {
             access, version, ..
         }: &KnownStore,
-        wanted: &ReplicaWanted,
+        wanted: &CopyAsk,
         max_age: Duration,
         deadline: Duration,
         cancel: &CancellationToken,
@@ -221,11 +223,11 @@ impl Stores {
         &self,
         access: &StoreAccess,
         version: &str,
-        wanted: &ReplicaWanted,
+        wanted: &CopyAsk,
         cancel: &CancellationToken,
     ) -> Result<ReplicaFacts, StoreError> {
         let store = self.opened(access, version).await?;
-        let ReplicaWanted {
+        let CopyAsk {
             store: _,
             model,
             version,

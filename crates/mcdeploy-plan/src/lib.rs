@@ -2,7 +2,8 @@
 //!
 //! [`plan`] takes a [`World`], everything that was observed about one
 //! `ModelDeployment`, and answers with what to do next and what is waited for;
-//! [`status`] says the same to users. Both are pure and total: no clock, no client, no
+//! [`status`] says the same to users, and [`asks`] what is still to be observed. All are
+//! pure and total: no clock, no client, no
 //! randomness, no error. Calling them again with the same world gives the same answer,
 //! and once nothing is left to do the plan is empty.
 //!
@@ -12,41 +13,36 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-mod decide;
-mod eviction;
-pub mod gc;
-mod history;
-mod images;
-mod lag;
-mod leave;
+mod action;
+mod artifact;
+mod asks;
 mod memory;
+mod names;
 mod placement;
-mod replication;
-mod retire;
+mod plan;
 mod revision;
 mod rollout;
-mod staging;
 mod status;
 mod traffic;
-pub mod transfer;
+mod upkeep;
 mod validate;
-mod version;
 mod world;
 
-pub use decide::{Action, DecideTraffic, Plan, StartTransfer, Step, Waiting, plan};
-pub use eviction::{CachedFacts, Room, evictions};
-pub use images::{ImageWanted, StartImageCopy, images_wanted};
-pub use lag::{Lag, Lags, SLO_SECONDS, copies_lacking};
+pub use action::{
+    Action, ApplyRevision, DecideTraffic, Invalid, Plan, Stage, StageFetch, StageVersion,
+    StartImageCopy, StartTransfer, Step, Waiting,
+};
+pub use artifact::{staging_owner, transfer};
+pub use asks::{Ask, CopyAsk, ImageAsk, ProbeAsk};
 pub use memory::Memory;
-pub use placement::{placed, waves};
+pub use names::{ClusterName, RevisionId, StoreName};
+pub use plan::{asks, plan};
 pub use revision::{RevisionRecord, input_hash};
-pub use rollout::{ProbeWanted, ReplicaWanted, probes_wanted, replicas_wanted};
-pub use staging::{Stage, StageVersion, StagingFacts, staging_owner};
-pub use status::{Statuses, status};
-pub use validate::{Invalid, last_complete_revision};
-pub use version::version_status;
+pub use status::{Lag, Lags, SLO_SECONDS, Statuses, copies_lacking, status, version_status};
+pub use upkeep::{CachedFacts, Room, evictions, gc};
 pub use world::{
     DeploymentFacts, ImageCopyFacts, ImageState, MemberFacts, MemberView, ObjectFacts, PolicyFacts,
     ProbeFacts, Problem, RefusedFacts, ReplicaFacts, RolloutFacts, Sight, SnapshotFacts,
-    StoreFacts, Timings, TransferFacts, TransferState, World,
+    StagingFacts, StoreFacts, Timings, TransferFacts, TransferState, World, last_complete_revision,
+    placed, waves,
 };

@@ -6,14 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use mcdeploy_api::{Epoch, Reason, RolloutStepState, Sha256Digest};
 
-use crate::{Action, Plan, RefusedFacts, World};
+use crate::{
+    action::{Action, Plan},
+    names::{ClusterName, RevisionId, StoreName},
+    world::{RefusedFacts, World},
+};
 
 /// Since when things are as they are, for one deployment.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    clusters: BTreeMap<String, Since>,
+    clusters: BTreeMap<ClusterName, Since>,
     upkeep: BTreeMap<String, Refused>,
-    copies: BTreeMap<(String, Sha256Digest), Refused>,
+    copies: BTreeMap<(StoreName, Sha256Digest), Refused>,
 }
 
 /// Something that was refused.
@@ -54,9 +58,9 @@ const LONGEST_REST: SignedDuration = SignedDuration::from_mins(10);
 #[derive(Clone, Debug, Default)]
 struct Since {
     applied: Option<((Epoch, String), Timestamp)>,
-    running: Option<((String, Reason, String), Timestamp)>,
-    refused: Option<(String, String)>,
-    staging: Option<(String, Timestamp)>,
+    running: Option<((RevisionId, Reason, String), Timestamp)>,
+    refused: Option<(RevisionId, String)>,
+    staging: Option<(RevisionId, Timestamp)>,
 }
 
 impl Memory {
@@ -66,7 +70,7 @@ impl Memory {
         world.upkeep = upkeep
             .map(|(key, refused)| (key.clone(), refused.facts.clone()))
             .collect();
-        // Of stores that are gone nobody will ask for a copy.
+        // No copy is asked of stores that are gone.
         self.copies
             .retain(|(store, _), _| world.stores.contains_key(store));
         let copies = self.copies.iter();
@@ -93,7 +97,7 @@ impl Memory {
 
     /// Remembers how far a plan found each cluster.
     pub fn note(&mut self, plan: &Plan, now: Timestamp) {
-        // What nobody wants removed any more is forgotten.
+        // What is not to be removed any more is forgotten.
         let wanted: BTreeSet<_> = plan.actions.iter().filter_map(Action::upkeep).collect();
         self.upkeep
             .retain(|key, _| wanted.contains(key) || plan.resting.contains(key));
@@ -132,23 +136,23 @@ impl Memory {
     }
 
     /// Remembers that the transfer of a copy was refused, and lets it rest, longer each
-    /// time, but never so long that whoever mends it waits.
+    /// time, but never so long that a user who mended it waits.
     pub fn copy_refused(
         &mut self,
-        store: &str,
+        store: &StoreName,
         digest: Sha256Digest,
         message: String,
         now: Timestamp,
     ) {
-        let key = (store.to_owned(), digest);
+        let key = (store.clone(), digest);
         let rests = (FIRST_COPY_REST, LONGEST_COPY_REST);
         let refused = Refused::again(self.copies.get(&key), message, rests, now);
         self.copies.insert(key, refused);
     }
 
     /// Remembers that the transfer of a copy was taken.
-    pub fn copy_begun(&mut self, store: &str, digest: Sha256Digest) {
-        self.copies.remove(&(store.to_owned(), digest));
+    pub fn copy_begun(&mut self, store: &StoreName, digest: Sha256Digest) {
+        self.copies.remove(&(store.clone(), digest));
     }
 
     /// Remembers that upkeep was done.
@@ -158,8 +162,8 @@ impl Memory {
 
     /// Remembers that a cluster refused the objects of a revision for good, or, with
     /// `None`, that it took them.
-    pub fn refused(&mut self, cluster: &str, revision: &str, why: Option<String>) {
-        let since = self.clusters.entry(cluster.to_owned()).or_default();
-        since.refused = why.map(|why| (revision.to_owned(), why));
+    pub fn refused(&mut self, cluster: &ClusterName, revision: &RevisionId, why: Option<String>) {
+        let since = self.clusters.entry(cluster.clone()).or_default();
+        since.refused = why.map(|why| (revision.clone(), why));
     }
 }

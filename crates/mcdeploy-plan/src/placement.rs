@@ -1,81 +1,80 @@
-//! Which clusters, and in which order.
+//! Which clusters serve, and what each of them is to be brought to.
 
-use std::collections::BTreeMap;
+use crate::{
+    names::{ClusterName, RevisionId},
+    validate::Goal,
+    world::{World, last_complete_revision, placed, waves},
+};
 
-use mcdeploy_api::{ClusterSelection, ModelDeploymentSpec};
-
-use crate::MemberFacts;
-
-/// Clusters that should serve, in the order in which placement names them: first its
-/// providers, each with its clusters sorted by name, then its clusters.
-pub fn placed(spec: &ModelDeploymentSpec, members: &BTreeMap<String, MemberFacts>) -> Vec<String> {
-    entries(&spec.placement, members)
-        .into_iter()
-        .flatten()
-        .collect()
+/// Who gets what.
+pub(crate) struct Placement {
+    /// What the spec asks for.
+    pub(crate) target: Goal,
+    /// The last revision that was complete.
+    pub(crate) base: Option<Goal>,
+    /// Placed clusters.
+    pub(crate) placed: Vec<ClusterName>,
+    /// Waves of the rollout.
+    pub(crate) waves: Vec<Vec<ClusterName>>,
+    /// Placed clusters outside the scope that serve nothing: they are new, and get the
+    /// last revision that was complete. Sorted.
+    pub(crate) joining: Vec<ClusterName>,
 }
 
-/// Waves of the present rollout: one entry of the scope is one wave, without a scope
-/// one entry of the placement. A cluster is in its first wave only, and a scope never
-/// adds to the placement.
-pub fn waves(
-    spec: &ModelDeploymentSpec,
-    members: &BTreeMap<String, MemberFacts>,
-) -> Vec<Vec<String>> {
-    let placed = placed(spec, members);
-    let scope = spec.scope.as_ref().unwrap_or(&spec.placement);
-    let mut waves = entries(scope, members);
-    for wave in &mut waves {
-        wave.retain(|cluster| placed.contains(cluster));
+impl Placement {
+    pub(crate) fn is_placed(&self, cluster: &str) -> bool {
+        self.placed.iter().any(|name| name == cluster)
     }
-    waves.retain(|wave| !wave.is_empty());
-    waves
-}
 
-/// One list of clusters per entry of a selection, each cluster once.
-fn entries(
-    selection: &ClusterSelection,
-    members: &BTreeMap<String, MemberFacts>,
-) -> Vec<Vec<String>> {
-    let ClusterSelection {
-        providers,
-        clusters,
-    } = selection;
-    let of_providers = providers.iter().map(|provider| {
-        let of_it = members.iter().filter(|(_, m)| m.provider == *provider);
-        of_it.map(|(name, _)| name.clone()).collect::<Vec<_>>()
-    });
-    let by_name = clusters.iter().map(|name| {
-        let known = members.contains_key(name).then(|| name.clone());
-        known.into_iter().collect()
-    });
-    let mut taken = Vec::new();
-    let mut waves = Vec::new();
-    for mut wave in of_providers.chain(by_name) {
-        wave.retain(|name| !taken.contains(name));
-        taken.extend(wave.iter().cloned());
-        waves.push(wave);
+    pub(crate) fn in_scope(&self, cluster: &str) -> bool {
+        self.waves.iter().flatten().any(|name| name == cluster)
     }
-    waves.retain(|wave| !wave.is_empty());
-    waves
+
+    /// What a cluster is to be brought to; `None`: it keeps what it has.
+    pub(crate) fn goal(&self, cluster: &str) -> Option<&Goal> {
+        if self.in_scope(cluster) {
+            Some(&self.target)
+        } else if self.joining.iter().any(|name| name == cluster) {
+            self.base.as_ref()
+        } else {
+            None
+        }
+    }
+
+    /// What any cluster is to be brought to.
+    pub(crate) fn goals(&self) -> impl Iterator<Item = &Goal> {
+        let joining = self.base.iter().filter(|_| !self.joining.is_empty());
+        [&self.target].into_iter().chain(joining)
+    }
 }
 
-/// Providers and clusters of a selection that no member cluster matches.
-pub(crate) fn unmatched(
-    selection: &ClusterSelection,
-    members: &BTreeMap<String, MemberFacts>,
-) -> Vec<String> {
-    let ClusterSelection {
-        providers,
-        clusters,
-    } = selection;
-    let providers = providers
-        .iter()
-        .filter(|p| !members.values().any(|m| m.provider == **p))
-        .map(|p| format!("provider {p}"));
-    let clusters = clusters
-        .iter()
-        .filter(|name| !members.contains_key(*name))
-        .map(|name| format!("cluster {name}"));
-    providers.chain(clusters).collect()
+/// Chooses clusters for what the spec asks for.
+pub(crate) fn place(world: &World, target: Goal) -> Placement {
+    let spec = &world.deployment.spec;
+    let mut placement = Placement {
+        base: last_complete(world, &target),
+        target,
+        placed: placed(spec, &world.members),
+        waves: waves(spec, &world.members),
+        joining: vec![],
+    };
+    if placement.base.is_some() {
+        let mut joining = placement.placed.clone();
+        joining.retain(|name| !placement.in_scope(name) && world.serving(name).is_empty());
+        joining.sort();
+        placement.joining = joining;
+    }
+    placement
+}
+
+fn last_complete(world: &World, target: &Goal) -> Option<Goal> {
+    let id = last_complete_revision(&world.rollouts)?;
+    if *id == target.revision {
+        return Some(target.clone());
+    }
+    Some(Goal {
+        revision: RevisionId::from(id),
+        record: world.records.get(id)?.clone(),
+        origin: None,
+    })
 }

@@ -6,6 +6,8 @@ use mcdeploy_api::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::names::RevisionId;
+
 /// The whole input of a revision, kept in the hub so that a cluster can keep it, or go
 /// back to it, after the deployment's spec has moved on. It holds neither replicas nor
 /// placement: those are not part of a revision.
@@ -34,11 +36,11 @@ impl RevisionRecord {
         }
     }
 
-    /// Id of the revision: equal input has equal ids, whoever gave it and when.
-    pub fn id(&self) -> String {
+    /// Id of the revision: equal input has equal ids, of every user at every time.
+    pub fn id(&self) -> RevisionId {
         // Plain structs and maps sorted by string keys always serialise, and always to
         // the same bytes.
-        revision_id(&serde_json::to_vec(self).unwrap_or_default())
+        revision_id(&serde_json::to_vec(self).unwrap_or_default()).into()
     }
 }
 

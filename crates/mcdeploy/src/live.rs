@@ -5,8 +5,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
     printer::Printer,
+    rollout_verdict::Row,
     tree::{self, Header},
-    wait::Row,
 };
 
 const REDRAWS_PER_SECOND: u8 = 5;

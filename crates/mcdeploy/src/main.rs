@@ -27,13 +27,13 @@ mod percent;
 mod printer;
 mod project;
 mod request;
+mod rollout_verdict;
 mod settings;
 mod store_ref;
 mod stores;
 mod table;
 mod text;
 mod tree;
-mod wait;
 
 use std::process::ExitCode;
 

@@ -3,7 +3,7 @@
 use mcdeploy_api::RolloutStepState;
 use owo_colors::{OwoColorize, Style};
 
-use crate::{output::bytes, wait::Row};
+use crate::{output::bytes, rollout_verdict::Row};
 
 /// What stands above the rows.
 #[derive(Clone, Debug)]

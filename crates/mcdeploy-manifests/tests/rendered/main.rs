@@ -10,8 +10,8 @@ use mcdeploy_api::{
     Sha256Digest, StoreAccess, StoreAuth, StoreLocation, TransferPlan, names,
 };
 use mcdeploy_manifests::{
-    KeptObjects, RevisionInput, RevisionObjects, TransferInput, TransferObjects, render_revision,
-    render_transfer, transfer_name,
+    RevisionInput, RevisionObjects, RevisionTemplate, TransferInput, TransferObjects,
+    render_revision, render_transfer, transfer_name,
 };
 
 fn store(name: &str) -> StoreAccess {
@@ -161,10 +161,10 @@ fn an_identity_of_a_cloud_is_asked_for_where_a_store_is_used_by_it() {
 #[test]
 fn what_is_kept_is_what_was_rendered_for_every_kind_of_store() {
     let rendered = revision();
-    let kept = KeptObjects::render(&rendered);
-    let text = serde_json::to_string(&kept).unwrap();
+    let template = RevisionTemplate::render(&rendered);
+    let text = serde_json::to_string(&template).unwrap();
     assert!(!text.contains("hunter2"), "no credential is kept");
-    let kept: KeptObjects = serde_json::from_str(&text).unwrap();
+    let template: RevisionTemplate = serde_json::from_str(&text).unwrap();
     for provider in Provider::ALL {
         for (ambient, cache) in [
             (None, None),
@@ -177,29 +177,36 @@ fn what_is_kept_is_what_was_rendered_for_every_kind_of_store() {
             input.cache = cache;
             input.fetch.store.spec.provider = provider;
             input.fetch.store.spec.auth.ambient = ambient;
-            assert_eq!(kept.objects(&input), render_revision(&input));
+            assert_eq!(template.objects(&input), render_revision(&input));
         }
     }
 }
 
 #[test]
 fn a_later_daemon_changes_nothing_of_what_is_kept() {
-    let kept = KeptObjects::render(&revision());
+    let template = RevisionTemplate::render(&revision());
     let mut later = revision();
     later.daemon_image = "registry.example.com/mcdeployd@later".to_owned();
     assert_ne!(
         render_revision(&later).deployment,
         render_revision(&revision()).deployment
     );
-    assert_eq!(kept.objects(&later), render_revision(&revision()));
+    assert_eq!(template.objects(&later), render_revision(&revision()));
 }
 
 #[test]
 fn what_an_older_daemon_rendered_is_not_asked_to_use_a_cache_that_it_does_not_know() {
-    let mut kept = serde_json::to_value(KeptObjects::render(&revision())).unwrap();
-    kept.as_object_mut().unwrap().remove("nodeCache").unwrap();
-    let kept: KeptObjects = serde_json::from_value(kept).unwrap();
-    assert_eq!(kept.objects(&with_cache()), render_revision(&revision()));
+    let mut template = serde_json::to_value(RevisionTemplate::render(&revision())).unwrap();
+    template
+        .as_object_mut()
+        .unwrap()
+        .remove("nodeCache")
+        .unwrap();
+    let template: RevisionTemplate = serde_json::from_value(template).unwrap();
+    assert_eq!(
+        template.objects(&with_cache()),
+        render_revision(&revision())
+    );
 }
 
 #[test]

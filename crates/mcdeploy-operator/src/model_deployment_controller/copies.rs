@@ -10,7 +10,8 @@ use mcdeploy_api::{
 };
 use mcdeploy_cluster::ClusterClient;
 use mcdeploy_plan::{
-    Plan, TransferFacts, TransferState, World, copies_lacking, transfer::Location,
+    ClusterName, Plan, StoreName, TransferFacts, TransferState, World, copies_lacking,
+    transfer::Location,
 };
 
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// Bytes of copies under way, as the `ModelVersion` tells them.
-pub(super) type Copied = BTreeMap<(String, Sha256Digest), i64>;
+pub(super) type Copied = BTreeMap<(StoreName, Sha256Digest), i64>;
 
 pub(super) fn copied(version: Option<&ModelVersion>) -> Copied {
     let Some((version, status)) = version.and_then(|v| Some((v, v.status.as_ref()?))) else {
@@ -28,7 +29,7 @@ pub(super) fn copied(version: Option<&ModelVersion>) -> Copied {
     };
     let entries = status.stores.iter().filter_map(|entry| {
         let progress = entry.progress.as_ref()?;
-        let copy = (entry.store.clone(), version.spec.manifest_digest);
+        let copy = (StoreName::from(&entry.store), version.spec.manifest_digest);
         Some((copy, progress.copied_bytes))
     });
     entries.collect()
@@ -58,7 +59,7 @@ pub(super) fn asked_at(rollouts: &[ModelRollout]) -> Option<Timestamp> {
 pub(super) fn listen(
     ctx: &Arc<Context>,
     world: &World,
-    clients: &BTreeMap<String, ClusterClient>,
+    clients: &BTreeMap<ClusterName, ClusterClient>,
     members: &[MemberCluster],
     stores: &Loaded,
 ) {
@@ -66,7 +67,8 @@ pub(super) fn listen(
         let (Some(view), Some(client)) = (member.seen(), clients.get(cluster)) else {
             continue;
         };
-        let named = |object: &&MemberCluster| object.metadata.name.as_ref() == Some(cluster);
+        let named =
+            |object: &&MemberCluster| object.metadata.name.as_deref() == Some(cluster.as_str());
         let place = members.iter().find(named).map(|object| Location {
             provider: object.spec.provider,
             region: object.spec.region.clone(),
@@ -82,10 +84,10 @@ pub(super) fn listen(
                 continue;
             };
             let targets = job.targets.iter();
-            let targets = targets.map(|store| (store.clone(), location(stores, store)));
+            let targets = targets.map(|store| (store.to_string(), location(stores, store)));
             let following = Following {
                 client: client.clone(),
-                cluster: cluster.clone(),
+                cluster: cluster.to_string(),
                 job: job.name.clone(),
                 digest: job.digest,
                 version,
@@ -127,14 +129,14 @@ pub(super) fn measure(
     asked: Option<Timestamp>,
 ) {
     let lacking = copies_lacking(world, plan);
-    let is_verified = |copy: &(String, Sha256Digest)| {
+    let is_verified = |copy: &(StoreName, Sha256Digest)| {
         let replica = world.replicas.get(copy);
         replica.is_some_and(|replica| replica.state == ReplicaState::Verified)
     };
     ctx.copies.lags(|lags| {
         for lag in lags.note(key, &lacking, is_verified, asked, world.now) {
             tracing::info!(
-                store.name = lag.store,
+                store.name = lag.store.as_str(),
                 lag_seconds = lag.seconds,
                 "a copy that was wanted is verified"
             );

@@ -5,7 +5,7 @@ use k8s_openapi::api::batch::v1::Job;
 use mcdeploy_api::{ImageRegistry, MemberCluster, PinnedImage, names};
 use mcdeploy_cluster::ClusterClient;
 use mcdeploy_manifests::{copy_image_name, image_label};
-use mcdeploy_plan::{ImageCopyFacts, RevisionRecord, World, images_wanted};
+use mcdeploy_plan::{ImageAsk, ImageCopyFacts, RevisionRecord, World};
 
 use super::{
     observe::Looked,
@@ -62,24 +62,22 @@ pub(super) async fn copies(client: &ClusterClient, what: &What<'_>) -> Looked<Ve
     Ok(found)
 }
 
-/// Asks registries, those beside lost clusters excepted: nobody waits for them.
-pub(super) async fn look(ctx: &Context, world: &mut World, loaded: &Loaded) {
+/// Asks registries, those beside lost clusters excepted: nothing waits for them.
+pub(super) async fn look(ctx: &Context, world: &mut World, loaded: &Loaded, asks: Vec<ImageAsk>) {
     let deadline = ctx.settings.pace.look_deadline;
-    let looks = images_wanted(world).into_iter().map(async |wanted| {
+    let looks = asks.into_iter().map(async |ask| {
         let mut beside = world.members.values();
         let is_seen = beside.any(|member| {
-            let uses = |registry: &ImageRegistry| registry.holds(&wanted.image);
+            let uses = |registry: &ImageRegistry| registry.holds(&ask.image);
             member.registry.as_ref().is_some_and(uses) && member.seen().is_some()
         });
         let state = if is_seen {
             let registries = &ctx.registries;
-            registries
-                .look(&wanted, loaded, deadline, &ctx.cancel)
-                .await
+            registries.look(&ask, loaded, deadline, &ctx.cancel).await
         } else {
-            ctx.registries.last(&wanted.image)
+            ctx.registries.last(&ask.image)
         };
-        (wanted.image, state)
+        (ask.image, state)
     });
     let looked = join_all(looks).await;
     world.images.extend(looked);

@@ -1,5 +1,5 @@
 //! Observe: everything that the planner is told, from the hub, the members, the stores
-//! and the gateways. A member that does not answer is `Unknown` and slows down nobody.
+//! and the gateways. A member that does not answer is `Unknown` and slows down no other.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,10 +13,11 @@ use mcdeploy_api::{
     ModelVersionSpec, ReplicaState, TrafficPolicy, names,
 };
 use mcdeploy_cluster::ClusterError;
-use mcdeploy_exec::{Kept, Recorded};
+use mcdeploy_exec::{Recorded, RevisionStore};
 use mcdeploy_plan::{
-    DeploymentFacts, MemberFacts, PolicyFacts, ProbeFacts, ReplicaFacts, RevisionRecord,
-    RolloutFacts, Sight, World, last_complete_revision, probes_wanted, replicas_wanted,
+    Ask, ClusterName, CopyAsk, DeploymentFacts, MemberFacts, PolicyFacts, ProbeAsk, ProbeFacts,
+    ReplicaFacts, RevisionId, RevisionRecord, RolloutFacts, Sight, StoreName, World, asks,
+    last_complete_revision,
 };
 use mcdeploy_probe::ProbeTarget;
 
@@ -56,7 +57,7 @@ pub(super) async fn observe(
     }
     let copied = shown::copied(version.as_ref());
     let model_version = version.map(|version| version.spec);
-    let (records, kept) = records(revisions)?;
+    let (records, revision_store) = records(revisions)?;
     let asked = shown::asked_at(&rollouts);
     let rollouts: Vec<_> = rollouts.into_iter().map(rollout_facts).collect();
     let registries = registries::load(hub, &ctx.settings.namespace, &members).await?;
@@ -87,18 +88,16 @@ pub(super) async fn observe(
         .entry(key.clone())
         .or_default()
         .recall(&mut world);
-    copies(ctx, &mut world, &stores).await;
-    shown::fill_in(&mut world, &copied);
     shown::listen(ctx, &world, &clients, &members, &stores);
-    images::look(ctx, &mut world, &registries).await;
-    probes(ctx, &mut world).await;
+    answer(ctx, &mut world, &stores, &registries).await;
+    shown::fill_in(&mut world, &copied);
     Ok(Some(Observed {
         world,
         owner: owner(deployment),
         clients,
         stores,
         registries,
-        kept,
+        revision_store,
         asked,
     }))
 }
@@ -107,7 +106,7 @@ pub(super) async fn observe(
 /// a new cluster gets.
 fn versions(
     target: Option<&ModelVersionSpec>,
-    records: &BTreeMap<String, RevisionRecord>,
+    records: &BTreeMap<RevisionId, RevisionRecord>,
     rollouts: &[RolloutFacts],
 ) -> Vec<view::WantedVersion> {
     let target = target.map(|target| view::WantedVersion {
@@ -132,8 +131,8 @@ async fn look_at_all(
     members: &[MemberCluster],
     what: &view::What<'_>,
 ) -> (
-    BTreeMap<String, MemberFacts>,
-    BTreeMap<String, mcdeploy_cluster::ClusterClient>,
+    BTreeMap<ClusterName, MemberFacts>,
+    BTreeMap<ClusterName, mcdeploy_cluster::ClusterClient>,
 ) {
     let looks = members.iter().map(|member| look(ctx, member, what));
     let (mut facts, mut clients) = (BTreeMap::new(), BTreeMap::new());
@@ -148,7 +147,11 @@ async fn look(
     ctx: &Context,
     member: &MemberCluster,
     what: &view::What<'_>,
-) -> (String, MemberFacts, Option<mcdeploy_cluster::ClusterClient>) {
+) -> (
+    ClusterName,
+    MemberFacts,
+    Option<mcdeploy_cluster::ClusterClient>,
+) {
     let name = member.metadata.name.clone().unwrap_or_default();
     let unseen = |unseen: mcdeploy_cluster::Unseen| Sight::Unknown {
         reason: unseen.reason,
@@ -167,7 +170,7 @@ async fn look(
     let status = member.status.as_ref();
     let facts = MemberFacts {
         provider: member.spec.provider,
-        store: member.spec.artifact_store_ref.name.clone(),
+        store: StoreName::from(&member.spec.artifact_store_ref.name),
         registry: member.spec.image_registry.clone(),
         cache: member.spec.node_cache.clone(),
         gateway: status.and_then(|status| status.gateway_address.clone()),
@@ -178,7 +181,7 @@ async fn look(
         refused: None,
         probe: None,
     };
-    (name, facts, client)
+    (name.into(), facts, client)
 }
 
 /// Why a cluster was not seen, and, where the hub has no rights, who gives them.
@@ -209,14 +212,14 @@ fn deployment_facts((namespace, name): &Key, deployment: &ModelDeployment) -> De
         requested_by: by.cloned(),
         held: finalizers.any(|finalizer| finalizer == names::FINALIZER_CLUSTERS),
         deleting: metadata.deletion_timestamp.is_some(),
-        abandoned: abandoned.map(|name| name.trim().to_owned()).collect(),
+        abandoned: abandoned.map(|name| name.trim().into()).collect(),
     }
 }
 
-type Records = BTreeMap<String, RevisionRecord>;
+type Records = BTreeMap<RevisionId, RevisionRecord>;
 
-fn records(found: Vec<ControllerRevision>) -> Result<(Records, Kept), Error> {
-    let (mut records, kept) = (BTreeMap::new(), Kept::default());
+fn records(found: Vec<ControllerRevision>) -> Result<(Records, RevisionStore), Error> {
+    let (mut records, store) = (BTreeMap::new(), RevisionStore::default());
     for object in found {
         let labels = object.metadata.labels.unwrap_or_default();
         let Some(id) = labels.get(names::LABEL_REVISION) else {
@@ -227,10 +230,10 @@ fn records(found: Vec<ControllerRevision>) -> Result<(Records, Kept), Error> {
             name: object.metadata.name.unwrap_or_default(),
             source,
         })?;
-        kept.put(id, rendered);
-        records.insert(id.clone(), record);
+        store.put(id, rendered);
+        records.insert(id.into(), record);
     }
-    Ok((records, kept))
+    Ok((records, store))
 }
 
 fn rollout_facts(rollout: ModelRollout) -> RolloutFacts {
@@ -268,9 +271,37 @@ fn owner(deployment: &ModelDeployment) -> OwnerReference {
     }
 }
 
+/// Copies and images are asked for first, then probes where those are there, then nothing.
+const ROUNDS: usize = 3;
+
+/// Looks at what the planner asks for, until it asks no more.
+async fn answer(
+    ctx: &Context,
+    world: &mut World,
+    stores: &Loaded,
+    registries: &registries::Loaded,
+) {
+    for _ in 0..ROUNDS {
+        let (mut of_stores, mut of_registries, mut of_gateways) = (vec![], vec![], vec![]);
+        for ask in asks(world) {
+            match ask {
+                Ask::Copy(ask) => of_stores.push(ask),
+                Ask::Image(ask) => of_registries.push(ask),
+                Ask::Probe(ask) => of_gateways.push(ask),
+            }
+        }
+        if of_stores.is_empty() && of_registries.is_empty() && of_gateways.is_empty() {
+            return;
+        }
+        copies(ctx, world, stores, of_stores).await;
+        images::look(ctx, world, registries, of_registries).await;
+        probes(ctx, world, of_gateways).await;
+    }
+}
+
 /// Looks at copies, those in stores of lost clusters excepted: the store is as far away
-/// as its clusters, and nothing is waited for that nobody can use.
-async fn copies(ctx: &Context, world: &mut World, stores: &Loaded) {
+/// as its clusters, and nothing is waited for that cannot be used.
+async fn copies(ctx: &Context, world: &mut World, stores: &Loaded, asks: Vec<CopyAsk>) {
     let complete = ConditionType::Complete.as_str();
     let settled = world.deployment.status.observed_generation == Some(world.deployment.generation)
         && world.deployment.status.conditions.iter().any(|condition| {
@@ -286,20 +317,20 @@ async fn copies(ctx: &Context, world: &mut World, stores: &Loaded) {
         beside.peek().is_none() || beside.any(|member| member.seen().is_some())
     };
     let deadline = ctx.settings.pace.look_deadline;
-    let looks = replicas_wanted(world).into_iter().map(async |wanted| {
-        let key = (wanted.store.clone(), wanted.digest);
-        if !seen(&wanted.store) {
-            let last = ctx.stores.last(&wanted.store, wanted.digest);
-            return (key, last.unwrap_or_else(|| not_looked(&wanted.store)), None);
+    let looks = asks.into_iter().map(async |ask| {
+        let key = (ask.store.clone(), ask.digest);
+        if !seen(&ask.store) {
+            let last = ctx.stores.last(&ask.store, ask.digest);
+            return (key, last.unwrap_or_else(|| not_looked(&ask.store)), None);
         }
-        let Some(entry) = stores.known.get(&wanted.store) else {
-            return (key, not_looked(&wanted.store), None);
+        let Some(entry) = stores.known.get(&ask.store) else {
+            return (key, not_looked(&ask.store), None);
         };
         let stores = &ctx.stores;
         let (facts, news) = stores
-            .look(entry, &wanted, max_age, deadline, &ctx.cancel)
+            .look(entry, &ask, max_age, deadline, &ctx.cancel)
             .await;
-        let version = names::model_version_name(&wanted.model, &wanted.version);
+        let version = names::model_version_name(&ask.model, &ask.version);
         (key, facts, news.then_some(version))
     });
     let looked = join_all(looks).await;
@@ -321,26 +352,26 @@ fn not_looked(store: &str) -> ReplicaFacts {
     }
 }
 
-async fn probes(ctx: &Context, world: &mut World) {
+async fn probes(ctx: &Context, world: &mut World, asks: Vec<ProbeAsk>) {
     let timeout = ctx.settings.pace.look_deadline;
-    let looks = probes_wanted(world).into_iter().map(async |wanted| {
+    let looks = asks.into_iter().map(async |ask| {
         let target = ProbeTarget {
-            address: wanted.address,
-            cluster: wanted.cluster.clone(),
-            model: wanted.model,
-            version: wanted.version,
-            revision: wanted.revision.clone(),
+            address: ask.address,
+            cluster: ask.cluster.to_string(),
+            model: ask.model,
+            version: ask.version,
+            revision: ask.revision.to_string(),
         };
         let sample = ctx.probe.serving(&target, timeout).await;
         let facts = ProbeFacts {
-            revision: wanted.revision,
+            revision: ask.revision,
             ok: sample.is_serving(),
             message: match &sample.result {
                 Ok(()) => "ready, and an inference was answered".to_owned(),
                 Err(failure) => failure.to_string(),
             },
         };
-        (wanted.cluster, facts)
+        (ask.cluster, facts)
     });
     for (cluster, facts) in join_all(looks).await {
         if let Some(member) = world.members.get_mut(&cluster) {

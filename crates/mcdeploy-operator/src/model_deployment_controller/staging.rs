@@ -36,7 +36,7 @@ pub(super) async fn look(
 }
 
 /// A chart from before there were agents gives no right to look: then there is none, and
-/// nobody waits for them.
+/// nothing waits for them.
 async fn reports_of(client: &ClusterClient, selector: &str) -> Looked<Vec<NodeCacheReport>> {
     let system = Some(names::SYSTEM_NAMESPACE);
     let found = match client.list::<ConfigMap>(system, selector).await {

@@ -14,7 +14,7 @@ use mcdeploy_cluster::{ClusterClient, first_problem, termination_message, with_n
 use mcdeploy_exec::ANNOTATION_INPUT_HASH;
 use mcdeploy_manifests::transfer_name;
 use mcdeploy_plan::{
-    MemberView, ObjectFacts, Problem, SnapshotFacts, TransferFacts, TransferState,
+    MemberView, ObjectFacts, Problem, SnapshotFacts, StoreName, TransferFacts, TransferState,
 };
 
 use super::{images, observe::Looked, staging};
@@ -80,7 +80,7 @@ pub(super) async fn view(
     };
     for (revision, parts) in revisions {
         let facts = objects(client, what, &revision, parts).await?;
-        view.revisions.insert(revision, facts);
+        view.revisions.insert(revision.into(), facts);
     }
     Ok(view)
 }
@@ -209,7 +209,7 @@ async fn transfers(client: &ClusterClient, what: &What<'_>) -> Looked<Vec<Transf
         };
         found.push(TransferFacts {
             name: job.metadata.name.clone().unwrap_or_default(),
-            targets,
+            targets: targets.into_iter().map(StoreName::from).collect(),
             digest,
             state: state(client, &job, names::TRANSFER_CONTAINER).await?,
         });

@@ -30,7 +30,7 @@ pub(super) async fn write(ctx: &Context, world: &World, statuses: Statuses) -> R
                 hub.patch_status::<TrafficPolicy>(namespace, name, &status, MANAGER, version);
             match patch.await {
                 Ok(_) => {}
-                // Somebody edited it meanwhile: the next look sees that.
+                // It was edited meanwhile: the next look sees that.
                 Err(error) if error.class() == ErrorClass::Precondition => {
                     tracing::debug!(error = %error, "the policy changed meanwhile");
                 }

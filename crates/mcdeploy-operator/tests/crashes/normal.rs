@@ -131,10 +131,10 @@ fn revision(record: &Value) -> (String, String) {
     let id = input.id();
     assert_eq!(
         record["metadata"]["labels"][names::LABEL_REVISION],
-        id,
+        id.as_str(),
         "{record}"
     );
-    (id, format!("<revision of {}>", input.version))
+    (id.into(), format!("<revision of {}>", input.version))
 }
 
 /// What the objects of a revision were made from, as the annotation on them has it.

@@ -4,12 +4,12 @@ mod access;
 mod bad_names;
 mod credentials;
 mod images;
-mod kept;
 mod placement;
 mod progress;
 mod refusals;
 mod rights;
 mod staging;
+mod template;
 mod upkeep;
 
 use std::time::Duration;

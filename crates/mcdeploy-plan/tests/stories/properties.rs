@@ -151,6 +151,7 @@ proptest! {
         if last.invalid.is_some() {
             // The scope was left without a placed cluster.
             let placed = mcdeploy_plan::placed(&sim.world.deployment.spec, &sim.world.members);
+            let placed: Vec<_> = placed.into_iter().map(String::from).collect();
             sim.place(&placed, false);
             last = sim.settle(900);
         }
@@ -231,7 +232,7 @@ proptest! {
         let outside = sim.truth.iter().filter(|(n, _)| *n != MEMBERS[usize::from(scope)]);
         for (name, view) in outside {
             let ids: Vec<_> = view.revisions.keys().collect();
-            let line = before.iter().find(|line| line.starts_with(name)).unwrap();
+            let line = before.iter().find(|line| line.starts_with(name.as_str())).unwrap();
             let kept = line.starts_with(&format!("{name} {ids:?}"));
             prop_assert!(kept);
         }

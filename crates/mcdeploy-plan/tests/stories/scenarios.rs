@@ -93,7 +93,11 @@ fn obey(sim: &mut Sim, command: Command) {
         Command::Place(clouds) => sim.place(&clouds, false),
         Command::PlaceOutsideScope(clouds) => sim.place(&clouds, true),
         Command::Delete => sim.world.deployment.deleting = true,
-        Command::Abandon(clusters) => sim.world.deployment.abandoned.extend(clusters),
+        Command::Abandon(clusters) => sim
+            .world
+            .deployment
+            .abandoned
+            .extend(clusters.into_iter().map(Into::into)),
         Command::RefuseDeletes(name) => sim.faults.get_mut(&name).unwrap().keeps = true,
         Command::Weights(weights) => sim.weights(&weights),
         Command::Replicas(replicas) => {
@@ -142,10 +146,10 @@ fn obey(sim: &mut Sim, command: Command) {
         Command::DropImage(registry) => sim.images.retain(|image| image.registry != registry),
         Command::Corrupt { store, version } => {
             sim.copies
-                .insert((store, version), ReplicaState::ChecksumMismatch);
+                .insert((store.into(), version), ReplicaState::ChecksumMismatch);
         }
         Command::DropCopy { store, version } => {
-            sim.copies.remove(&(store, version));
+            sim.copies.remove(&(store.into(), version));
         }
         Command::DropObjects(name) => sim.truth.get_mut(&name).unwrap().revisions.clear(),
         Command::DropSnapshot(name) => sim.truth.get_mut(&name).unwrap().snapshot = None,

@@ -27,10 +27,10 @@ use crate::{
     output::{ReportFormat, bytes, json as to_json, yaml},
     printer::Printer,
     project::Found,
+    rollout_verdict::condition,
     settings,
     store_ref::StoreRef,
     stores::{self, Stores},
-    wait::condition,
 };
 
 /// What is pushed, and where to.

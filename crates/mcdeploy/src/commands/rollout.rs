@@ -19,8 +19,8 @@ use crate::{
     printer::Printer,
     project::{ContainerSection, Found},
     request::{self, Request, Resolved, World},
+    rollout_verdict::Row,
     settings,
-    wait::Row,
 };
 
 /// How often a rollout is resolved anew when the deployment changes meanwhile.

@@ -16,9 +16,9 @@ use crate::{
     output::{ReportFormat, bytes, json, yaml},
     printer::Printer,
     request::describe,
+    rollout_verdict::{self, Row, View, condition},
     settings,
     table::Table,
-    wait::{self, Row, View, condition},
 };
 
 /// At most five looks a second while watching.
@@ -132,7 +132,7 @@ fn report(deployments: &[ModelDeployment], rollouts: &[ModelRollout]) -> Report 
             ready: holds(ConditionType::Ready) && status.observed_generation == generation,
             mixed_revisions: holds(ConditionType::MixedRevisions),
             observed: status.observed_generation == generation,
-            clusters: wait::rows(View {
+            clusters: rollout_verdict::rows(View {
                 generation: generation.unwrap_or(0),
                 deployment: Some(deployment),
                 rollout,

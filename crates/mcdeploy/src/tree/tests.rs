@@ -1,5 +1,5 @@
 use super::*;
-use crate::wait::RowStatus;
+use crate::rollout_verdict::RowStatus;
 
 fn status(version: &str, next: Option<&str>, ready: i32, weight: i32, bytes: i64) -> RowStatus {
     RowStatus {

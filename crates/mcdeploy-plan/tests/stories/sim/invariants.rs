@@ -1,7 +1,7 @@
 //! The invariants, asserted at the moment of each effect.
 
 use mcdeploy_api::ReplicaState;
-use mcdeploy_plan::{Action, World};
+use mcdeploy_plan::{Action, World, input_hash};
 
 use super::{Sim, image};
 
@@ -44,7 +44,7 @@ impl Sim {
                     let row = rows.iter().find(|row| row.cluster == *cluster);
                     let served = row.and_then(|row| row.revision.as_ref());
                     if old.is_none() && served == Some(&route.revision) {
-                        // Somebody deleted the snapshot of what had been probed.
+                        // The snapshot of what had been probed was deleted.
                         continue;
                     }
                     let probe = member.probe.as_ref().expect("raised without a probe");
@@ -72,13 +72,15 @@ impl Sim {
                 let told = self.world.policy.as_ref().unwrap().status.epoch;
                 assert_eq!(told, Some(spec.epoch), "stored before it is published");
             }
-            Action::ApplyRevision {
-                cluster, revision, ..
-            } => {
-                let version = self.names[revision].clone();
-                let copy = (before.members[cluster].store.clone(), version);
+            Action::ApplyRevision(apply) => {
+                let member = &before.members[&apply.cluster];
+                assert_eq!(apply.record.id(), apply.revision);
+                let (registry, cache) = (member.registry.as_ref(), member.cache.as_ref());
+                let hash = input_hash(&apply.revision, apply.replicas, "key1", registry, cache);
+                assert_eq!(apply.hash, hash);
+                let copy = (member.store.clone(), self.names[&apply.revision].clone());
                 assert_eq!(self.copies.get(&copy), Some(&ReplicaState::Verified));
-                if let Some(registry) = &before.members[cluster].registry {
+                if let Some(registry) = registry {
                     let mirrored = registry.mirror(&image());
                     assert!(self.images.contains(&mirrored), "{mirrored} is not there");
                 }
@@ -118,7 +120,7 @@ impl Sim {
         let held = before.deployment.held || *action == Action::HoldDeployment;
         let first = matches!(
             action,
-            Action::ApplyRevision { .. } | Action::PublishSnapshot { .. }
+            Action::ApplyRevision(_) | Action::PublishSnapshot { .. }
         );
         assert!(
             !first || held || self.world.deployment.held,

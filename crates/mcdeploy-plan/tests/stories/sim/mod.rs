@@ -13,10 +13,10 @@ use mcdeploy_api::{
     TrafficPolicyStatus,
 };
 use mcdeploy_plan::{
-    Action, DeploymentFacts, ImageCopyFacts, ImageState, MemberFacts, MemberView, Memory,
-    ObjectFacts, Plan, PolicyFacts, ProbeFacts, Problem, ReplicaFacts, RolloutFacts, Sight,
-    SnapshotFacts, Stage, StoreFacts, Timings, TransferFacts, TransferState, World, images_wanted,
-    input_hash, last_complete_revision, plan, probes_wanted, replicas_wanted, status,
+    Action, ApplyRevision, Ask, ClusterName, CopyAsk, DeploymentFacts, ImageCopyFacts, ImageState,
+    MemberFacts, MemberView, Memory, ObjectFacts, Plan, PolicyFacts, ProbeFacts, Problem,
+    ReplicaFacts, RevisionId, RolloutFacts, Sight, SnapshotFacts, Stage, StoreFacts, StoreName,
+    Timings, TransferFacts, TransferState, World, asks, last_complete_revision, plan, status,
 };
 
 /// What can be wrong in one cluster.
@@ -44,11 +44,11 @@ pub(crate) struct Faults {
 pub(crate) struct Sim {
     pub(crate) world: World,
     pub(crate) memory: Memory,
-    pub(crate) faults: BTreeMap<String, Faults>,
+    pub(crate) faults: BTreeMap<ClusterName, Faults>,
     /// What is in each cluster, seen or not.
-    pub(crate) truth: BTreeMap<String, MemberView>,
+    pub(crate) truth: BTreeMap<ClusterName, MemberView>,
     /// Copies by (store, version).
-    pub(crate) copies: BTreeMap<(String, String), ReplicaState>,
+    pub(crate) copies: BTreeMap<(StoreName, String), ReplicaState>,
     /// Images in registries. The one that the deployment names is at `r.test`.
     pub(crate) images: BTreeSet<PinnedImage>,
     pub(crate) versions: BTreeMap<String, ModelVersionSpec>,
@@ -56,9 +56,9 @@ pub(crate) struct Sim {
     /// The deployment is gone.
     pub(crate) released: bool,
     /// Names of revisions, for readable logs.
-    names: BTreeMap<String, String>,
+    names: BTreeMap<RevisionId, String>,
     resource_version: i64,
-    published: BTreeMap<String, Epoch>,
+    published: BTreeMap<ClusterName, Epoch>,
 }
 
 pub(crate) fn version(version: &str, store: &str) -> ModelVersionSpec {
@@ -84,7 +84,7 @@ pub(crate) fn image() -> PinnedImage {
 fn member(name: &str, provider: Provider) -> MemberFacts {
     MemberFacts {
         provider,
-        store: provider.to_string(),
+        store: provider.to_string().into(),
         registry: None,
         cache: None,
         gateway: Some(format!("{name}.gateway:80")),
@@ -100,9 +100,9 @@ fn member(name: &str, provider: Provider) -> MemberFacts {
 /// How a Job ends, and the copies that it made by store and version.
 fn end_transfer(
     job: &TransferFacts,
-    refusing: &BTreeSet<String>,
+    refusing: &BTreeSet<StoreName>,
     at: Option<Timestamp>,
-) -> (TransferState, Vec<(String, String)>) {
+) -> (TransferState, Vec<(StoreName, String)>) {
     let version = job.name.rsplit('-').next().unwrap_or_default();
     let (lost, taken): (Vec<_>, Vec<_>) = job.targets.iter().partition(|s| refusing.contains(*s));
     let taken = taken
@@ -172,11 +172,11 @@ impl Sim {
             let store = provider.to_string();
             let usable = Ok("key1".to_owned());
             let facts = StoreFacts { provider, usable };
-            world.stores.insert(store, facts);
+            world.stores.insert(store.into(), facts);
             let facts = member(name, provider);
-            world.members.insert((*name).to_owned(), facts);
+            world.members.insert((*name).into(), facts);
         }
-        let names = || members.iter().map(|name| (*name).to_owned());
+        let names = || members.iter().map(|name| ClusterName::from(*name));
         Self {
             world,
             memory: Memory::default(),
@@ -195,7 +195,7 @@ impl Sim {
 
     pub(crate) fn push(&mut self, name: &str, store: &str) {
         self.versions.insert(name.to_owned(), version(name, store));
-        let key = (store.to_owned(), name.to_owned());
+        let key = (store.into(), name.to_owned());
         self.copies.insert(key, ReplicaState::Verified);
     }
 
@@ -241,7 +241,7 @@ impl Sim {
         deployment.spec.model_version_ref = ObjectName::new(format!("digits-{version}"));
         let placement = &mut deployment.spec.placement;
         if *placement == ClusterSelection::default() {
-            let all: Vec<_> = self.truth.keys().cloned().collect();
+            let all: Vec<_> = self.truth.keys().map(ToString::to_string).collect();
             *placement = clouds.map_or_else(|| selection(&all), selection);
         }
         deployment.spec.scope = clouds.map(selection);
@@ -348,45 +348,56 @@ impl Sim {
         }
         self.memory.recall(&mut self.world);
         self.world.replicas.clear();
-        for wanted in replicas_wanted(&self.world) {
-            let silent = self.faults.iter().any(|(name, faults)| {
-                faults.store_silent && self.world.members[name].store == wanted.store
-            });
-            let key = (wanted.store.clone(), wanted.version.clone());
-            let state = self.copies.get(&key).copied();
-            let state = if silent {
-                ReplicaState::Unknown
-            } else {
-                state.unwrap_or(ReplicaState::Missing)
-            };
-            let verified = state == ReplicaState::Verified;
-            let facts = ReplicaFacts {
-                state,
-                verified_bytes: if verified { 1000 } else { 0 },
-                reason: Reason::StoreUnreachable,
-                message: format!("{state:?}"),
-            };
-            self.world
-                .replicas
-                .insert((wanted.store, wanted.digest), facts);
-        }
         self.world.images.clear();
-        for wanted in images_wanted(&self.world) {
-            let state = self.image_state(&wanted.image);
-            self.world.images.insert(wanted.image, state);
+        for _ in 0..2 {
+            for ask in asks(&self.world) {
+                self.answer(ask);
+            }
         }
-        for wanted in probes_wanted(&self.world) {
-            let ok = !self.faults[&wanted.cluster].probe;
-            let member = self.world.members.get_mut(&wanted.cluster).unwrap();
-            member.probe = Some(ProbeFacts {
-                revision: wanted.revision,
-                ok,
-                message: if ok {
-                    "ok".into()
-                } else {
-                    "answered 500".into()
-                },
-            });
+        assert_eq!(asks(&self.world), [], "copies and images, then probes");
+    }
+
+    fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::Copy(ask) => {
+                let facts = self.replica(&ask);
+                let key = (ask.store, ask.digest);
+                self.world.replicas.insert(key, facts);
+            }
+            Ask::Image(ask) => {
+                let state = self.image_state(&ask.image);
+                self.world.images.insert(ask.image, state);
+            }
+            Ask::Probe(ask) => {
+                let ok = !self.faults[&ask.cluster].probe;
+                let message = if ok { "ok" } else { "answered 500" };
+                let member = self.world.members.get_mut(&ask.cluster).unwrap();
+                member.probe = Some(ProbeFacts {
+                    revision: ask.revision,
+                    ok,
+                    message: message.into(),
+                });
+            }
+        }
+    }
+
+    fn replica(&self, ask: &CopyAsk) -> ReplicaFacts {
+        let silent = self.faults.iter().any(|(name, faults)| {
+            faults.store_silent && self.world.members[name].store == ask.store
+        });
+        let key = (ask.store.clone(), ask.version.clone());
+        let state = self.copies.get(&key).copied();
+        let state = if silent {
+            ReplicaState::Unknown
+        } else {
+            state.unwrap_or(ReplicaState::Missing)
+        };
+        let verified = state == ReplicaState::Verified;
+        ReplicaFacts {
+            state,
+            verified_bytes: if verified { 1000 } else { 0 },
+            reason: Reason::StoreUnreachable,
+            message: format!("{state:?}"),
         }
     }
 
@@ -399,7 +410,7 @@ impl Sim {
         self.log.push(line);
         self.check(before, action);
         if let Some(key) = action.upkeep() {
-            let keeps = |cluster: &str| self.faults[cluster].keeps;
+            let keeps = |cluster: &ClusterName| self.faults[cluster].keeps;
             if action.cluster().is_some_and(keeps) {
                 let why = "the webhook says no".to_owned();
                 self.memory.upkeep_refused(&key, why, self.world.now);
@@ -468,18 +479,12 @@ impl Sim {
                 view.transfers.retain(|job| job.name != *name);
                 view.image_copies.retain(|job| job.name != *name);
             }
-            Action::ApplyRevision {
-                cluster,
-                revision,
-                replicas,
-            } => {
-                let member = &before.members[cluster];
-                let (registry, cache) = (member.registry.as_ref(), member.cache.as_ref());
-                let view = self.truth.get_mut(cluster).unwrap();
-                let objects = view.revisions.entry(revision.clone()).or_default();
+            Action::ApplyRevision(apply) => {
+                let view = self.truth.get_mut(&apply.cluster).unwrap();
+                let objects = view.revisions.entry(apply.revision.clone()).or_default();
                 *objects = ObjectFacts {
-                    input_hash: Some(input_hash(revision, *replicas, "key1", registry, cache)),
-                    replicas: *replicas,
+                    input_hash: Some(apply.hash.clone()),
+                    replicas: apply.replicas,
                     ..objects.clone()
                 };
             }
@@ -546,7 +551,7 @@ impl Sim {
         let mut arrived = BTreeSet::new();
         let refusing = self.faults.iter().filter(|(_, f)| f.store_refuses);
         let refusing = refusing.map(|(name, _)| self.world.members[name].store.clone());
-        let refusing: BTreeSet<String> = refusing.collect();
+        let refusing: BTreeSet<StoreName> = refusing.collect();
         for (name, view) in &mut self.truth {
             let faults = &self.faults[name];
             for objects in view.revisions.values_mut() {
@@ -658,11 +663,12 @@ impl Sim {
             Action::DeleteTransfer { cluster, name } => {
                 format!("{cluster}: remove transfer {name}")
             }
-            Action::ApplyRevision {
+            Action::ApplyRevision(ApplyRevision {
                 cluster,
                 revision,
                 replicas,
-            } => format!("{cluster}: apply {} x{replicas}", self.name(revision)),
+                ..
+            }) => format!("{cluster}: apply {} x{replicas}", self.name(revision)),
             Action::Stage(stage) => self.describe_stage(stage),
             Action::DeleteRevision { cluster, revision } => {
                 format!("{cluster}: remove {}", self.name(revision))

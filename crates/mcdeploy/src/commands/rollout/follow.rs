@@ -15,8 +15,8 @@ use crate::{
     hub::{self, Seen},
     live::Live,
     printer::Printer,
+    rollout_verdict::{self, Row, Verdict, View},
     tree::Header,
-    wait::{self, Row, Verdict, View},
 };
 
 /// How long every cluster must stand still before a fault counts as the end.
@@ -58,7 +58,7 @@ pub(super) async fn follow(
     let mut stuck_since: Option<(Verdict, Instant)> = None;
     loop {
         let view = observed.view(asked);
-        let rows = wait::rows(view);
+        let rows = rollout_verdict::rows(view);
         let title = title(asked, begin);
         let header = Header {
             title: &title,
@@ -67,7 +67,7 @@ pub(super) async fn follow(
         };
         live.show(&header, &rows);
         let verdict = if observed.deployment_seen {
-            wait::verdict(view)
+            rollout_verdict::verdict(view)
         } else {
             Verdict::Waiting
         };

@@ -1,0 +1,28 @@
+//! How long to wait for what.
+
+use jiff::SignedDuration;
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timings {
+    /// From "every gateway routes by the new snapshot" to the removal of what it no
+    /// longer sends requests to.
+    pub drain: SignedDuration,
+    /// A cluster whose state does not change for this long holds later waves no more.
+    pub progress_deadline: SignedDuration,
+    /// Pods wait so long for the caches of nodes.
+    pub staging: SignedDuration,
+    /// A transfer that ended without a verified copy is started again after this.
+    pub transfer_retry: SignedDuration,
+}
+
+impl Default for Timings {
+    fn default() -> Self {
+        Self {
+            drain: SignedDuration::from_secs(5),
+            progress_deadline: SignedDuration::from_mins(5),
+            staging: SignedDuration::from_mins(2),
+            transfer_retry: SignedDuration::from_secs(60),
+        }
+    }
+}
