@@ -213,7 +213,13 @@ fn measured(part: &MeasuredSlice) -> String {
         cells
     };
     let rows: Vec<Vec<String>> = part.metrics.iter().map(row).collect();
-    table("Values of metrics", &headers, &rows)
+    // Tables are told apart by their names where they are only heard.
+    let of = part
+        .slice
+        .iter()
+        .map(|(column, value)| format!(", {column}={value}"));
+    let label = format!("Values of metrics{}", of.collect::<String>());
+    table(&label, &headers, &rows)
 }
 
 fn matrices(evaluation: &Evaluation) -> String {
