@@ -16,6 +16,8 @@ const axe = readFileSync(axePath, "utf8");
 // Of a sheet of A4 without its margins, at 96 dots an inch.
 const PAPER = 718;
 const MOST_TABS = 200;
+// A browser that hangs must not hold a test for ever.
+const DEADLINE_MS = 600_000;
 
 class Browser {
   constructor() {
@@ -36,10 +38,12 @@ class Browser {
       rest = messages.pop();
       messages.forEach((text) => this.receive(JSON.parse(text)));
     });
-    this.child.on("exit", (code) => {
-      const error = new Error(`chromium ended with ${code}: ${this.said}`);
-      this.waiting.forEach(({ reject }) => reject(error));
+    this.child.stdio[3].on("error", () => {}); // it ended, which is told below
+    this.child.on("exit", (code, signal) => {
+      this.gone = new Error(`chromium ended with ${code ?? signal}: ${this.said}`);
+      this.waiting.forEach(({ reject }) => reject(this.gone));
     });
+    this.deadline = setTimeout(() => this.child.kill("SIGKILL"), DEADLINE_MS);
   }
 
   receive(message) {
@@ -51,6 +55,7 @@ class Browser {
   }
 
   send(method, params = {}, sessionId) {
+    if (this.gone) return Promise.reject(this.gone);
     const id = (this.last += 1);
     this.child.stdio[3].write(JSON.stringify({ id, method, params, sessionId }) + "\0");
     return new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject, method }));
@@ -59,6 +64,7 @@ class Browser {
   async close() {
     await this.send("Browser.close").catch(() => {});
     await this.ended;
+    clearTimeout(this.deadline);
     rmSync(this.profile, { recursive: true, force: true });
   }
 }
