@@ -65,7 +65,7 @@ fn composed(pieces: &[Piece<'_>], outputs: &mut impl Iterator<Item = String>) ->
         match piece {
             Piece::Text(line) => text.extend([line, "\n"]),
             Piece::Run(typed, _) => {
-                typed.iter().for_each(|line| text.extend([line, "\n"]));
+                text.extend(typed.iter().flat_map(|line| [*line, "\n"]));
                 text += &outputs.next().unwrap_or_default();
             }
         }
@@ -82,7 +82,7 @@ fn outputs(pieces: &[Piece<'_>], start: &Path) -> Vec<String> {
     let mut script = "exec 2>&1\n".to_owned();
     for line in typed {
         let line = line.trim_start_matches("$ ");
-        script += &format!("{line}\nended=$?; printf '\\036'; (exit $ended)\n");
+        script.extend([line, "\nended=$?; printf '\\036'; (exit $ended)\n"]);
     }
     let programs = Path::new(env!("CARGO_BIN_EXE_mcdeploy")).parent().unwrap();
     let output = Command::new("sh")

@@ -9,6 +9,8 @@ use std::{
     process::Command,
 };
 
+use mcdeploy_eval::{Confidence, Gate, MetricGate, MetricName, WhenInconclusive};
+use mcdeploy_evaluate::{Judged, Parity, Plan, Sources, answers, evaluate, page, read, rows};
 use mcdeploy_sandbox::{
     Say,
     tools::{Tool, ensure_blocking},
@@ -60,7 +62,7 @@ struct Paper {
     bytes: usize,
     closed: u32,
     hidden: bool,
-    paper: String,
+    background: String,
     width: Width,
     violations: Vec<Violation>,
 }
@@ -135,6 +137,35 @@ fn report(dir: &Path, name: &str, example: &str, line: &str, code: i32) -> PathB
     page
 }
 
+/// Writes a report about two places, of which one serves another version.
+fn report_about_places(dir: &Path) -> PathBuf {
+    let table = |name: &str| read(&examples("digits").join(name), None).unwrap();
+    let rows = rows(&Plan::default(), table("held-out.csv"), None).unwrap();
+    let judged = [("aws", "answers/v3.csv"), ("gcp", "answers/v5.csv")].map(|(place, file)| {
+        let answers = answers(&rows, table(file)).unwrap().answers;
+        Judged::new(place, &rows, answers, None).unwrap()
+    });
+    let gate = Gate {
+        metrics: vec![MetricGate {
+            lower_bound: Some(0.9),
+            ..MetricGate::new(MetricName::Accuracy)
+        }],
+        slices: vec![],
+        confidence: Confidence::default(),
+        inconclusive: WhenInconclusive::Hold,
+    };
+    let sources = Sources {
+        parity: Parity::default(),
+        ..Sources::default()
+    };
+    let evaluation = evaluate(&gate, "places", &rows, &judged, sources).unwrap();
+    let file = dir.join("places.html");
+    let text = page(&evaluation, &judged);
+    assert!(text.contains("gcp beside aws"));
+    fs::write(&file, text).unwrap();
+    file
+}
+
 #[test]
 fn the_report_is_for_everybody_in_the_light_in_the_dark_on_paper_and_by_keyboard() {
     let dir = tempfile::tempdir().unwrap();
@@ -154,8 +185,11 @@ fn the_report_is_for_everybody_in_the_light_in_the_dark_on_paper_and_by_keyboard
         ("sliced.html", "churn", sliced, 1),
         ("unclear.html", "churn", unclear.to_owned(), 7),
     ];
-    let pages =
-        pages.map(|(name, example, line, code)| report(dir.path(), name, example, &line, code));
+    let mut pages: Vec<PathBuf> = pages
+        .iter()
+        .map(|(name, example, line, code)| report(dir.path(), name, example, line, *code))
+        .collect();
+    pages.push(report_about_places(dir.path()));
     let seen = look(&pages);
     assert_eq!(seen.len(), pages.len());
     let serious: Vec<String> = seen.iter().flat_map(Seen::serious).collect();
@@ -204,7 +238,7 @@ fn on_paper(page: &str, print: &Paper) {
         "{page}: what only a screen can do is left out"
     );
     assert_eq!(
-        print.paper, "rgb(255, 255, 255)",
+        print.background, "rgb(255, 255, 255)",
         "{page}, however dark the screen"
     );
     assert!(

@@ -160,8 +160,8 @@ async function paper(tab, name) {
   await tab.media("print", "dark");
   await tab.size(PAPER);
   const hidden = await tab.evaluate(`[...document.querySelectorAll("nav, .slider")].every((one) => one.offsetParent === null)`);
-  const paper = await tab.evaluate(`getComputedStyle(document.body).backgroundColor`);
-  const seen = { bytes: Buffer.from(data, "base64").length, closed, hidden, paper, width: await tab.evaluate(WIDER), violations: await tab.violations() };
+  const background = await tab.evaluate(`getComputedStyle(document.body).backgroundColor`);
+  const seen = { bytes: Buffer.from(data, "base64").length, closed, hidden, background, width: await tab.evaluate(WIDER), violations: await tab.violations() };
   await tab.picture(`${name}-print`);
   return seen;
 }
