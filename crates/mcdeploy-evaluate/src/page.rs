@@ -214,11 +214,13 @@ fn measured(part: &MeasuredSlice) -> String {
     };
     let rows: Vec<Vec<String>> = part.metrics.iter().map(row).collect();
     // Tables are told apart by their names where they are only heard.
-    let of = part
-        .slice
-        .iter()
-        .map(|(column, value)| format!(", {column}={value}"));
-    let label = format!("Values of metrics{}", of.collect::<String>());
+    let mut label = "Values of metrics".to_owned();
+    for (column, value) in &part.slice {
+        let _never = write!(label, ", {column}={value}");
+    }
+    if !part.place.is_empty() {
+        let _never = write!(label, " in {}", part.place);
+    }
     table(&label, &headers, &rows)
 }
 
