@@ -11,6 +11,7 @@ const DEBIAN: &[(&str, &str)] = &[
     ("containerd", "containerd"),
     ("runc", "runc"),
     ("buildah", "buildah"),
+    ("chromium", "chromium"),
     ("docker-registry", "docker-registry"),
     ("nft", "nftables"),
     ("iptables", "iptables"),

@@ -213,7 +213,15 @@ fn measured(part: &MeasuredSlice) -> String {
         cells
     };
     let rows: Vec<Vec<String>> = part.metrics.iter().map(row).collect();
-    table("Values of metrics", &headers, &rows)
+    // Tables are told apart by their names where they are only heard.
+    let mut label = "Values of metrics".to_owned();
+    for (column, value) in &part.slice {
+        let _never = write!(label, ", {column}={value}");
+    }
+    if !part.place.is_empty() {
+        let _never = write!(label, " in {}", part.place);
+    }
+    table(&label, &headers, &rows)
 }
 
 fn matrices(evaluation: &Evaluation) -> String {

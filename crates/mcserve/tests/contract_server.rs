@@ -57,6 +57,36 @@ async fn held_out_rows_get_the_classes_that_scikit_learn_gives() {
 }
 
 #[tokio::test]
+async fn candidates_answer_as_their_files_say_also_one_of_plain_operators() {
+    let server = Child::start(&digits("candidates"), &[]).await;
+    let rows = support::held_out();
+    for version in ["v4", "v5"] {
+        let text = std::fs::read_to_string(digits(&format!("answers/{version}.csv"))).unwrap();
+        let answers: Vec<Vec<f64>> = text
+            .lines()
+            .skip(1)
+            .map(|line| line.split(',').map(|v| v.parse().unwrap()).collect())
+            .collect();
+        let path = format!("/v2/models/digits/versions/{version}/infer");
+        for (batch, expected) in rows.chunks(37).zip(answers.chunks(37)) {
+            let (status, answer) = server.post(&path, &request(batch)).await;
+            assert_eq!(status, StatusCode::OK, "{answer}");
+            let labels = answer["outputs"][0]["data"].as_array().unwrap();
+            let said: Vec<f64> = labels.iter().map(|v| v.as_f64().unwrap()).collect();
+            let classes: Vec<f64> = expected.iter().map(|row| row[0]).collect();
+            assert_eq!(said, classes, "{version}");
+            let values = answer["outputs"][1]["data"].as_array().unwrap();
+            let close = values
+                .iter()
+                .zip(expected.iter().flat_map(|row| &row[1..]))
+                .all(|(said, expected)| (said.as_f64().unwrap() - expected).abs() < 2e-5);
+            assert!(close, "{version}: {answer}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn metadata_and_health_are_those_of_the_protocol() {
     let server = Child::start(&digits("models"), &[]).await;
     for path in [

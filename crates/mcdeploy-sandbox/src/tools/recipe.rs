@@ -19,6 +19,8 @@ pub enum Tool {
     Mlflow,
     /// What metrics are compared with: the path of its package, as of MLflow.
     Sklearn,
+    /// What looks at pages for people who see, hear or move otherwise: the path of its script.
+    Axe,
     /// A copy tool that benches measure against.
     Rclone,
     /// A copy tool for S3 that benches measure against.
@@ -46,6 +48,7 @@ impl Tool {
             Self::Pause => PAUSE,
             Self::Mlflow => MLFLOW,
             Self::Sklearn => SKLEARN,
+            Self::Axe => AXE,
             Self::Rclone => RCLONE,
             Self::S5cmd => S5CMD,
         }
@@ -186,6 +189,20 @@ const SKLEARN: Recipe = Recipe {
     )],
     steps: Steps::Pip,
     result: "site/sklearn/__init__.py",
+};
+
+const AXE: Recipe = Recipe {
+    name: "axe",
+    cost: "five seconds",
+    files: &[
+        ("package.json", include_str!("../../tools/axe/package.json")),
+        (
+            "package-lock.json",
+            include_str!("../../tools/axe/package-lock.json"),
+        ),
+    ],
+    steps: Steps::Npm,
+    result: "node_modules/axe-core/axe.min.js",
 };
 
 const RCLONE: Recipe = Recipe {
