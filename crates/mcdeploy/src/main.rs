@@ -31,7 +31,6 @@ mod settings;
 mod store_ref;
 mod stores;
 mod table;
-mod text;
 mod tree;
 mod wait;
 

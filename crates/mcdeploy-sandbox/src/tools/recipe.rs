@@ -19,6 +19,8 @@ pub enum Tool {
     Mlflow,
     /// What metrics are compared with: the path of its package, as of MLflow.
     Sklearn,
+    /// What writes Parquet files for tests: the path of its package, as of MLflow.
+    Pyarrow,
     /// A copy tool that benches measure against.
     Rclone,
     /// A copy tool for S3 that benches measure against.
@@ -46,6 +48,7 @@ impl Tool {
             Self::Pause => PAUSE,
             Self::Mlflow => MLFLOW,
             Self::Sklearn => SKLEARN,
+            Self::Pyarrow => PYARROW,
             Self::Rclone => RCLONE,
             Self::S5cmd => S5CMD,
         }
@@ -186,6 +189,17 @@ const SKLEARN: Recipe = Recipe {
     )],
     steps: Steps::Pip,
     result: "site/sklearn/__init__.py",
+};
+
+const PYARROW: Recipe = Recipe {
+    name: "pyarrow",
+    cost: "ten seconds",
+    files: &[(
+        "requirements.txt",
+        include_str!("../../tools/pyarrow/requirements.txt"),
+    )],
+    steps: Steps::Pip,
+    result: "site/pyarrow/__init__.py",
 };
 
 const RCLONE: Recipe = Recipe {
