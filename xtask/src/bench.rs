@@ -12,6 +12,8 @@ use crate::{
 pub(crate) enum Bench {
     /// Copies of model versions between stores: goals R1 to R14.
     Replication(Args),
+    /// Metrics of answers beside scikit-learn's, and the rate of asking: goals E1 to E4.
+    Eval(EvalArgs),
 }
 
 /// `bench replication`
@@ -28,10 +30,44 @@ pub(crate) struct Args {
     only: Option<String>,
 }
 
+/// `bench eval`
+#[derive(clap::Args)]
+pub(crate) struct EvalArgs {
+    /// Where the report goes.
+    #[arg(long, value_name = "FILE")]
+    report: PathBuf,
+}
+
+pub(crate) fn main(bench: &Bench) -> anyhow::Result<()> {
+    match bench {
+        Bench::Replication(args) => replication(args),
+        Bench::Eval(args) => eval(args),
+    }
+}
+
+/// Builds and measures, each program on the second core.
+fn eval(args: &EvalArgs) -> anyhow::Result<()> {
+    let measured = "mcdeploy-bench-eval";
+    run(
+        "cargo",
+        &["build", "--workspace", "--release", "--bin", measured],
+    )?;
+    run(
+        "cargo",
+        &["build", "--workspace", "--bin", "mcdeploy-bench"],
+    )?;
+    let mut command = Command::new(target_binary("mcdeploy-bench"));
+    command
+        .args(["eval", "--report"])
+        .arg(&args.report)
+        .arg("--measured")
+        .arg(target_dir().join("release").join(measured));
+    run_command(&mut command)
+}
+
 /// Builds and measures. Servers and proxies stay on the first core; what is measured gets
 /// the second, so that they do not take time from each other.
-pub(crate) fn main(bench: &Bench) -> anyhow::Result<()> {
-    let Bench::Replication(args) = bench;
+fn replication(args: &Args) -> anyhow::Result<()> {
     run(
         "cargo",
         &["build", "--workspace", "--release", "--bin", "mcdeploy"],
@@ -45,7 +81,7 @@ pub(crate) fn main(bench: &Bench) -> anyhow::Result<()> {
     command
         .args(["-c", "0"])
         .arg(target_binary("mcdeploy-bench"))
-        .arg("--report")
+        .args(["replication", "--report"])
         .arg(&args.report)
         .arg("--mcdeploy")
         .arg(measured);

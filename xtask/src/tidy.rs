@@ -55,8 +55,14 @@ fn ring(package: &str) -> Option<Ring> {
         "mcdeploy-exec" | "mcdeploy-operator" | "mcdeploy-gateway" | "mcdeploy-agent" => {
             Ring::Shell
         }
-        "mcdeploy" | "mcdeployd" | "mcserve" | "mcdeploy-sandbox" | "mcdeploy-bench"
-        | "mcdeploy-e2e" | "xtask" => Ring::Outer,
+        "mcdeploy"
+        | "mcdeployd"
+        | "mcserve"
+        | "mcdeploy-sandbox"
+        | "mcdeploy-bench"
+        | "mcdeploy-bench-eval"
+        | "mcdeploy-e2e"
+        | "xtask" => Ring::Outer,
         _ => return None,
     })
 }

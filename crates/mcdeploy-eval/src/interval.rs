@@ -11,6 +11,11 @@
 //! metric is undefined counts as the worst value at both ends. When every draw gives the same
 //! value, the interval is that of rows not seen: with probability `1 - alpha` their share is
 //! at most `1 - alpha^(1/n)` (the rule of three), and they are taken to be as bad as can be.
+//!
+//! Draws of some metrics are nearly all on one side of the value: those of the calibration
+//! error above it, since drawing rows twice only adds noise to bins. The correction of such a
+//! bias goes beyond the outermost draw. That end is the one that the metric cannot leave, 0
+//! here, which is always true, and unknown where there is none.
 
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +75,10 @@ pub struct Draws {
     undefined: usize,
     bias: f64,
     acceleration: f64,
+    /// The lowest value that the metric can have.
+    floor: Option<f64>,
+    /// The highest.
+    ceiling: Option<f64>,
 }
 
 impl Draws {
@@ -89,6 +98,8 @@ impl Draws {
             undefined,
             bias: normal_quantile(share.clamp(edge, 1.0 - edge)),
             acceleration: acceleration(left_out),
+            floor: None,
+            ceiling: None,
         }
     }
 
@@ -109,6 +120,8 @@ impl Draws {
             undefined: self.undefined,
             bias: -self.bias,
             acceleration: -self.acceleration,
+            floor: self.ceiling.map(|end| -end),
+            ceiling: self.floor.map(|end| -end),
         }
     }
 
@@ -126,10 +139,14 @@ impl Draws {
             .map(|index| (index, number(index + self.undefined + 1)))
             .find(|(_, place)| *place <= rank)
             .map(|(index, _)| self.sorted[index])
+            .or(self.floor)
     }
 
     /// The smallest `alpha` whose low end is at least `bound`.
     fn low_reaches(&self, bound: f64) -> f64 {
+        if self.floor.is_some_and(|floor| bound <= floor) {
+            return 0.0;
+        }
         let below = self.sorted.partition_point(|draw| *draw < bound - NOISE);
         let draws = number(self.resamples() + 1);
         let share = number(self.undefined + below + 1) / draws;
@@ -167,7 +184,11 @@ impl Estimate {
     /// cannot leave.
     pub fn from_draws(draws: Draws, rows: usize, floor: Option<f64>, ceiling: Option<f64>) -> Self {
         if draws.undefined > 0 || draws.spread() > NOISE {
-            return Self::Draws(draws);
+            return Self::Draws(Draws {
+                floor,
+                ceiling,
+                ..draws
+            });
         }
         Self::Constant {
             value: draws.value,

@@ -413,10 +413,15 @@ fn of_numbers(metric: &Metric, truth: &[f64], answers: &[f64]) -> Option<Work> {
 }
 
 fn rankings(scores: &Scores, columns: usize) -> Vec<Ranking> {
-    let column = |column: usize| scores.rows.iter().map(|row| row[column]).collect();
-    (0..columns)
-        .map(|index| Ranking::new(column(index)))
-        .collect()
+    // Row by row, as they lie in memory.
+    let column = |_| Vec::with_capacity(scores.rows.len());
+    let mut all: Vec<Vec<f64>> = (0..columns).map(column).collect();
+    for row in &scores.rows {
+        for (column, score) in all.iter_mut().zip(row) {
+            column.push(*score);
+        }
+    }
+    all.into_iter().map(Ranking::new).collect()
 }
 
 fn weighted_mean(losses: &[f64], weights: &[f64]) -> Value {
@@ -476,11 +481,8 @@ fn share_of(rate: Rate, table: Counts) -> Option<(usize, usize)> {
 }
 
 fn from_order(of: &Metric, rankings: &[Ranking], truth: &[usize], weights: &[f64]) -> Value {
-    let classes = rankings.len();
     match of {
-        Metric::RocAuc(Scope::Class(class), _) => {
-            rankings[*class].auc(classes, truth, *class, weights)
-        }
+        Metric::RocAuc(Scope::Class(class), _) => rankings[*class].auc(truth, *class, weights),
         Metric::RocAuc(Scope::Average(average), multi_class) => {
             let by_weight = *average == Average::Weighted;
             match multi_class {
@@ -526,7 +528,7 @@ fn from_label_order(
     let value = |label: usize| {
         let (ranking, truth) = &labels[label];
         let value = if area {
-            ranking.auc(2, truth, 1, weights)
+            ranking.auc(truth, 1, weights)
         } else {
             ranking.average_precision(truth, 1, weights)
         };

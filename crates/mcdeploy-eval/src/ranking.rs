@@ -13,9 +13,10 @@ use crate::value::{Undefined, Value, mean};
 /// Rows by falling score of one class.
 #[derive(Clone, Debug)]
 pub struct Ranking {
-    order: Vec<usize>,
+    /// Small numbers: passes over them are bound by memory.
+    order: Vec<u32>,
     /// Where each run of equal scores ends in `order`.
-    ends: Vec<usize>,
+    ends: Vec<u32>,
     scores: Vec<f64>,
 }
 
@@ -42,17 +43,33 @@ pub struct PrPoint {
 }
 
 impl Ranking {
-    /// Sorts rows by `scores`, which are numbers.
+    /// Sorts rows by `scores`, which are numbers. Fewer than 2^32 of them.
     pub fn new(scores: Vec<f64>) -> Self {
-        let mut order: Vec<usize> = (0..scores.len()).collect();
-        order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
-        let mut ends = vec![];
-        for place in 1..=order.len() {
-            let same = |next: &usize| scores[*next] >= scores[order[place - 1]];
-            if !order.get(place).is_some_and(same) {
-                ends.push(place);
+        // Half of the score and the row in one number, which sorts without looking a score up.
+        let keyed = scores.iter().zip(0_u64..);
+        let mut keyed: Vec<u64> = keyed
+            .map(|(score, row)| (falling(*score) >> 32 << 32) | row)
+            .collect();
+        keyed.sort_unstable();
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half is the row")]
+        let mut order: Vec<u32> = keyed.iter().map(|key| *key as u32).collect();
+        // What has the same half is next to each other; the sort is stable.
+        let mut start = 0;
+        for run in keyed.chunk_by(|a, b| a >> 32 == b >> 32) {
+            let rows = &mut order[start..start + run.len()];
+            start += run.len();
+            if rows.len() > 1 {
+                rows.sort_by_key(|row| falling(scores[*row as usize]));
             }
         }
+        let mut ends = vec![];
+        let score = |row: u32| scores[row as usize];
+        for (end, (row, next)) in (1_u32..).zip(order.iter().zip(order.iter().skip(1))) {
+            if score(*next) < score(*row) {
+                ends.push(end);
+            }
+        }
+        ends.extend((1_u32..).zip(&order).last().map(|(end, _)| end));
         Self {
             order,
             ends,
@@ -60,11 +77,42 @@ impl Ranking {
         }
     }
 
-    fn runs(&self) -> impl Iterator<Item = &[usize]> {
+    fn runs(&self) -> impl Iterator<Item = &[u32]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts
             .zip(&self.ends)
-            .map(|(start, end)| &self.order[start..*end])
+            .map(|(start, end)| &self.order[start as usize..*end as usize])
+    }
+
+    /// Weight of pairs of a row of `class` and any other in which the former has the larger
+    /// score, ties count half; weight of rows of `class`; and of others.
+    fn apart(&self, truth: &[usize], class: usize, weights: &[f64]) -> (f64, f64, f64) {
+        let (mut pairs, mut own, mut others) = (0.0, 0.0, 0.0);
+        for run in self.runs() {
+            if let [row] = run {
+                let row = *row as usize;
+                if truth[row] == class {
+                    own += weights[row];
+                } else {
+                    pairs += weights[row] * own;
+                    others += weights[row];
+                }
+                continue;
+            }
+            let (mut own_here, mut others_here) = (0.0, 0.0);
+            for row in run {
+                let row = *row as usize;
+                if truth[row] == class {
+                    own_here += weights[row];
+                } else {
+                    others_here += weights[row];
+                }
+            }
+            pairs += others_here * (own + own_here / 2.0);
+            own += own_here;
+            others += others_here;
+        }
+        (pairs, own, others)
     }
 
     /// Weight of pairs of a row of `class` and one of each other class in which the former
@@ -79,18 +127,11 @@ impl Ranking {
         let mut pairs = vec![0.0; classes];
         let mut above = 0.0;
         for run in self.runs() {
-            if let [row] = run {
-                if truth[*row] == class {
-                    above += weights[*row];
-                } else {
-                    pairs[truth[*row]] += weights[*row] * above;
-                }
-                continue;
-            }
-            let own = run.iter().filter(|row| truth[**row] == class);
-            let here: f64 = own.map(|row| weights[*row]).sum();
-            for row in run.iter().filter(|row| truth[**row] != class) {
-                pairs[truth[*row]] += weights[*row] * (above + here / 2.0);
+            let rows = || run.iter().map(|row| *row as usize);
+            let own = rows().filter(|row| truth[*row] == class);
+            let here: f64 = own.map(|row| weights[row]).sum();
+            for row in rows().filter(|row| truth[*row] != class) {
+                pairs[truth[row]] += weights[row] * (above + here / 2.0);
             }
             above += here;
         }
@@ -101,15 +142,8 @@ impl Ranking {
     ///
     /// # Errors
     /// [`Undefined`] when the class, or everything else, has no row.
-    pub fn auc(&self, classes: usize, truth: &[usize], class: usize, weights: &[f64]) -> Value {
-        let sums = class_weights(classes, truth, weights);
-        let own = sums.get(class).copied().unwrap_or(0.0);
-        let others = others(&sums, class);
-        if own <= 0.0 {
-            return Err(Undefined::ClassAbsent { class });
-        }
-        let pairs: f64 = self.concordant(classes, truth, class, weights).iter().sum();
-        mean(pairs / own, others, Undefined::OnlyClass { class })
+    pub fn auc(&self, truth: &[usize], class: usize, weights: &[f64]) -> Value {
+        area(self.apart(truth, class, weights), class)
     }
 
     /// Mean precision over the recall that each threshold adds, between 0 and 1.
@@ -121,9 +155,10 @@ impl Ranking {
         for run in self.runs() {
             let mut added = 0.0;
             for row in run {
-                all += weights[*row];
-                if truth[*row] == class {
-                    added += weights[*row];
+                let row = *row as usize;
+                all += weights[row];
+                if truth[row] == class {
+                    added += weights[row];
                 }
             }
             own += added;
@@ -203,14 +238,15 @@ impl Ranking {
         for run in self.runs() {
             let before = own + others;
             for row in run {
-                if truth[*row] == class {
-                    own += weights[*row];
+                let row = *row as usize;
+                if truth[row] == class {
+                    own += weights[row];
                 } else {
-                    others += weights[*row];
+                    others += weights[row];
                 }
             }
             if own + others > before {
-                steps.push((own, others, self.scores[run[0]]));
+                steps.push((own, others, self.scores[run[0] as usize]));
             }
         }
         steps
@@ -226,9 +262,20 @@ pub(crate) fn class_weights(classes: usize, truth: &[usize], weights: &[f64]) ->
     sums
 }
 
-fn others(sums: &[f64], class: usize) -> f64 {
-    let rest = sums.iter().enumerate().filter(|(other, _)| *other != class);
-    rest.map(|(_, weight)| weight).sum()
+/// A number that is smaller the larger the score is.
+fn falling(score: f64) -> u64 {
+    const SIGN: u64 = 1 << 63;
+    let bits = score.to_bits();
+    let rising = if bits & SIGN == 0 { bits | SIGN } else { !bits };
+    !rising
+}
+
+/// From pairs, weight of the class and weight of others.
+fn area((pairs, own, others): (f64, f64, f64), class: usize) -> Value {
+    if own <= 0.0 {
+        return Err(Undefined::ClassAbsent { class });
+    }
+    mean(pairs / own, others, Undefined::OnlyClass { class })
 }
 
 /// Mean area over classes, each against all others; `by_weight`: by the weight of their rows.
@@ -242,12 +289,11 @@ pub fn auc_one_vs_rest(
     weights: &[f64],
     by_weight: bool,
 ) -> Value {
-    let classes = rankings.len();
-    let sums = class_weights(classes, truth, weights);
     let (mut sum, mut total) = (0.0, 0.0);
     for (class, ranking) in rankings.iter().enumerate() {
-        let share = if by_weight { sums[class] } else { 1.0 };
-        sum += share * ranking.auc(classes, truth, class, weights)?;
+        let apart = ranking.apart(truth, class, weights);
+        let share = if by_weight { apart.1 } else { 1.0 };
+        sum += share * area(apart, class)?;
         total += share;
     }
     mean(sum, total, Undefined::NoData)

@@ -221,6 +221,37 @@ fn the_same_input_gives_the_same_report_and_it_survives_json() {
 }
 
 #[test]
+fn an_end_beyond_all_draws_is_that_of_the_metrics_range() {
+    // As calibrated as can be: every draw has a larger error.
+    let rows = 400;
+    let sure = |row: usize| [0.55, 0.65, 0.75, 0.85, 0.95][row % 5];
+    let right = |row: usize| {
+        let share = [55, 65, 75, 85, 95][row % 5];
+        (row / 5 * 37) % 80 * 100 < share * 80
+    };
+    let truth = (0..rows).map(|row| usize::from(right(row))).collect();
+    let scores = Scores {
+        kind: ScoreKind::Probability,
+        rows: (0..rows)
+            .map(|row| vec![1.0 - sure(row), sure(row)])
+            .collect(),
+    };
+    let answers = Answers::Classes(vec![1; rows], Some(scores));
+    let candidate = Candidate::new(Truth::Classes(spam(), truth), answers).unwrap();
+    let place = Place {
+        name: "",
+        candidate: &candidate,
+        baseline: None,
+    };
+    let gate = gate(json!({"metrics": [{"name": "calibrationError"}]}));
+    let described = describe(&gate.metrics, &[], gate.confidence, &place).unwrap();
+    let (low, high) = described[0].interval;
+    assert!(described[0].value.unwrap() < 0.02, "{:?}", described[0]);
+    assert_eq!(low, Some(0.0));
+    assert!(high.unwrap() > 0.0);
+}
+
+#[test]
 fn too_few_draws_for_so_many_checks_are_told() {
     let metrics = vec![json!({"name": "f1", "average": "Macro", "lowerBound": 0.9}); 20];
     let gate = gate(json!({"metrics": metrics, "confidence": {"resamples": 100}}));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use mcdeploy_eval::{
-    Answers, Baseline, Candidate, Check, Described, Gate, JudgeError, MetricGate, Outcome, Place,
-    Truth, Verdict, confusion::ConfusionMatrix, describe, judge_places,
+    Answers, Baseline, Candidate, Check, Described, Gate, JudgeError, MetricGate, MetricName,
+    Outcome, Place, Truth, Verdict, confusion::ConfusionMatrix, describe, judge_places,
 };
 use serde::Serialize;
 
@@ -288,13 +288,15 @@ pub fn evaluate(
     for one in judged {
         measured.extend(measure(gate, rows, one).map_err(wrong)?);
     }
-    let rows_judged = judged.first().map_or(0, |one| one.candidate.truth().rows());
+    let mut next = turned(rows, &measured);
     let compared = judged.iter().any(|one| one.baseline.is_some());
+    next.extend(sentence::next(verdict, &checks, compared));
+    let rows_judged = judged.first().map_or(0, |one| one.candidate.truth().rows());
     Ok(Evaluation {
         api_version: "cli.mcdeploy.dev/v1alpha1",
         kind: "Evaluation",
         sentence: sentence::verdict(verdict, &checks, &parity, rows_judged),
-        next: sentence::next(verdict, &checks, compared),
+        next,
         verdict,
         outcome,
         task: rows.task,
@@ -314,6 +316,21 @@ pub fn evaluate(
         endpoints: sources.endpoints,
         data: sources.data,
     })
+}
+
+/// Of two classes: where scores rank them the wrong way round.
+fn turned(rows: &Rows, measured: &[MeasuredSlice]) -> Vec<String> {
+    if rows.task != TaskKind::Binary {
+        return vec![];
+    }
+    let name = MetricName::RocAuc.to_string();
+    let whole = measured.iter().filter(|part| part.slice.is_empty());
+    let told = whole.filter_map(|part| {
+        let area = part.metrics.iter().find(|metric| metric.name == name)?;
+        let value = area.value.filter(|value| *value < 0.5)?;
+        sentence::turned(&part.place, value, rows.labels())
+    });
+    told.collect()
 }
 
 fn measure(gate: &Gate, rows: &Rows, one: &Judged) -> Result<Vec<MeasuredSlice>, JudgeError> {

@@ -5,7 +5,8 @@
 //! | room | role |
 //! |---|---|
 //! | `template` | what users write |
-//! | `table` | a file as columns of text: CSV, JSON Lines |
+//! | `table` | a file as columns of text: CSV, JSON Lines, Parquet |
+//! | `text` | bytes of other programs as text |
 //! | `rows`, `answers` | tables to what the judge takes, every mistake with its place |
 //! | `inference`, `ask` | asks endpoints by protocol v2, at a stated rate |
 //! | `parity` | whether endpoints answer the same |
@@ -28,6 +29,7 @@ mod sentence;
 mod suggest;
 mod table;
 mod template;
+mod text;
 mod whole_file;
 
 pub use answers::{AnswerTable, answers};
@@ -45,6 +47,9 @@ pub use parity::ParityReport;
 pub use rows::{Plan, Rows, rows};
 pub use sentence::{describe_check, describe_reason, number};
 pub use suggest::suggest;
-pub use table::{Format, Table, read};
-pub use template::{Columns, Dataset, EvaluationTemplate, Spec, TaskKind, parse_template, schema};
+pub use table::{Format, Table, read, read_as, read_up_to};
+pub use template::{
+    Columns, Dataset, DatasetArtifact, EvaluationTemplate, Spec, TaskKind, parse_template, schema,
+};
+pub use text::{NotText, decode};
 pub use whole_file::write_whole;

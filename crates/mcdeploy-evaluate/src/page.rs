@@ -12,7 +12,7 @@ use mcdeploy_eval::{Check, Requirement, Verdict};
 use crate::{
     evaluation::{Evaluation, Judged, Matrix, Measured, MeasuredSlice},
     junit::escape,
-    sentence::{describe_check, describe_reason, number},
+    sentence::{describe_check, describe_reason, is_to_look_at_the_page, number},
 };
 
 const STYLE: &str = include_str!("page/style.css");
@@ -71,9 +71,12 @@ fn head(evaluation: &Evaluation) -> String {
          <h1>Is this version good enough?</h1>\n<p class=\"verdict {class}\"><span aria-hidden=\"true\">{sign} </span>{sentence}</p>\n",
         evaluation.verdict
     );
-    if !evaluation.next.is_empty() {
+    // Who reads this looks at the page already.
+    let next = evaluation.next.iter();
+    let next: Vec<&String> = next.filter(|one| !is_to_look_at_the_page(one)).collect();
+    if !next.is_empty() {
         head.push_str("<p>What to do next:</p>\n<ul>\n");
-        for next in &evaluation.next {
+        for next in next {
             let _never = writeln!(head, "<li>{}</li>", escape(next));
         }
         head.push_str("</ul>\n");

@@ -241,11 +241,35 @@ pub(crate) fn next(verdict: Verdict, checks: &[Check], compared: bool) -> Vec<St
         } else {
             "and which classes are mixed up"
         };
-        next.push(format!(
-            "look at the report (--report r.html): where it goes wrong, {place}"
-        ));
+        next.push(format!("{LOOK}: where it goes wrong, {place}"));
     }
     next
+}
+
+const LOOK: &str = "look at the report (--report r.html)";
+
+/// Whether the page itself is what to look at.
+pub(crate) fn is_to_look_at_the_page(next: &str) -> bool {
+    next.starts_with(LOOK)
+}
+
+/// That the scores of two classes rank them the wrong way round, and what it mostly comes from.
+/// `labels` are the negative and the positive one.
+pub(crate) fn turned(place: &str, area: f64, labels: &[String]) -> Option<String> {
+    let [negative, positive] = labels else {
+        return None;
+    };
+    let place = match place {
+        "" => String::new(),
+        place => format!(" in {place}"),
+    };
+    let area = number(area);
+    Some(format!(
+        "rocAuc of {positive:?}{place} is {area}, below 0.5: the scores rank the other way round. \
+         A single column `probability` or `score` is taken to be of the second label, {positive:?}; if it \
+         is of {negative:?}, set `labels: [{positive}, {negative}]` in a template's `dataset`, or \
+         give both columns, `probability_{negative}` and `probability_{positive}`"
+    ))
 }
 
 fn remedy(check: &Check) -> Option<String> {
@@ -333,6 +357,15 @@ mod tests {
             describe_reason(&Reason::Clears, &labels),
             "the interval clears the bound"
         );
+    }
+
+    #[test]
+    fn scores_that_rank_the_other_way_are_told_with_both_labels() {
+        let labels = ["stay".to_owned(), "churn".to_owned()];
+        let told = turned("aws", 0.125, &labels).unwrap();
+        let begin = "rocAuc of \"churn\" in aws is 0.125, below 0.5: the scores rank the other way round. A single column `probability` or `score` is taken to be of the second label, \"churn\"; if it is of \"stay\", set `labels: [churn, stay]`";
+        assert!(told.starts_with(begin), "{told}");
+        assert_eq!(turned("", 0.1, &labels[..1]), None);
     }
 
     #[test]

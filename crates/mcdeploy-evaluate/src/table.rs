@@ -2,14 +2,23 @@
 
 mod csv_file;
 mod json_lines;
+mod parquet_file;
 
-use std::{fs, path::Path};
+use std::{borrow::Cow, fs, path::Path};
 
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{EvaluateError, Problem, RowPlace};
+use crate::{
+    error::{EvaluateError, Problem, RowPlace},
+    text::decode,
+};
+
+/// Bytes that a file may have, and a table in memory: the whole of it is read at once, and
+/// evaluating takes several times as much.
+const MOST_BYTES: u64 = 512 << 20;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +27,8 @@ pub enum Format {
     Csv,
     /// A JSON object per line.
     JsonLines,
+    /// Apache Parquet with plain columns, compressed by Snappy, Zstandard, gzip or not at all.
+    Parquet,
 }
 
 impl Format {
@@ -26,6 +37,7 @@ impl Format {
         match ending.as_str() {
             "csv" | "tsv" | "txt" => Some(Self::Csv),
             "jsonl" | "ndjson" | "json" => Some(Self::JsonLines),
+            "parquet" | "pq" => Some(Self::Parquet),
             _ => None,
         }
     }
@@ -39,8 +51,10 @@ pub struct Table {
     /// Files that it was put together from, in order; one for a file alone.
     parts: Vec<Part>,
     columns: Vec<Column>,
-    /// One entry per row.
-    lines: Vec<Option<u64>>,
+    /// One entry per row: its line counted from 1, and 0 where the format has no lines.
+    lines: Vec<u32>,
+    /// Bytes that it may have.
+    most: u64,
 }
 
 /// A file in a table.
@@ -57,7 +71,8 @@ struct Part {
 struct Column {
     name: String,
     text: String,
-    ends: Vec<usize>,
+    /// Where each cell ends; a table has fewer bytes than these can count.
+    ends: Vec<u32>,
 }
 
 impl Column {
@@ -70,12 +85,21 @@ impl Column {
 
     fn push(&mut self, cell: &str) {
         self.text.push_str(cell);
-        self.ends.push(self.text.len());
+        self.end();
+    }
+
+    /// What was written to `text` since the last end is a cell.
+    fn end(&mut self) {
+        self.ends.push(small(self.text.len()));
     }
 
     fn cell(&self, row: usize) -> &str {
         let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.text[start..self.ends[row]]
+        &self.text[start as usize..self.ends[row] as usize]
+    }
+
+    fn bytes(&self) -> u64 {
+        (self.text.len() + size_of::<u32>() * self.ends.len()) as u64
     }
 }
 
@@ -128,6 +152,11 @@ impl<'a> Cells<'a> {
     }
 }
 
+/// A place within a table, which is never larger than that.
+fn small(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
+
 /// As much of a cell as helps to find it.
 pub(crate) fn shown(cell: &str) -> String {
     const SHOWN: usize = 40;
@@ -149,6 +178,11 @@ impl Table {
         self.columns.iter().map(|column| column.name.as_str())
     }
 
+    /// Cells of a column as text, one entry per row.
+    pub fn texts(&self, name: &str) -> Option<Vec<String>> {
+        self.find(name).map(Cells::to_vec)
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<Cells<'_>> {
         let column = self.columns.iter().find(|column| column.name == name)?;
         Some(Cells {
@@ -165,6 +199,10 @@ impl Table {
                 format!("only {}", listed(&names)),
             )
         })
+    }
+
+    fn bytes(&self) -> u64 {
+        self.columns.iter().map(Column::bytes).sum()
     }
 
     pub(crate) fn problem(&self, expected: impl Into<String>, found: impl Into<String>) -> Problem {
@@ -187,7 +225,12 @@ impl Table {
         let start = part.map_or(0, |part| part.start);
         let place = Some(RowPlace {
             row: row - start + 1,
-            line: self.lines.get(row).copied().flatten(),
+            line: self
+                .lines
+                .get(row)
+                .filter(|line| **line > 0)
+                .copied()
+                .map(u64::from),
         });
         Problem {
             file: part.map_or(&self.file, |part| &part.file).clone(),
@@ -207,13 +250,17 @@ impl Table {
     /// Puts the rows of `other`, which has the same columns, below.
     ///
     /// # Errors
-    /// A [`Problem`] with `other`'s columns.
+    /// A [`Problem`] with `other`'s columns, or with what both have together.
     pub fn append(&mut self, other: &Self) -> Result<(), Problem> {
         if !self.names().eq(other.names()) {
             let own: Vec<&str> = self.names().collect();
             let names: Vec<&str> = other.names().collect();
             let expected = format!("the columns of {}, {}", self.file, listed(&own));
             return Err(other.problem(expected, listed(&names)));
+        }
+        if self.bytes() + other.bytes() > self.most {
+            let expected = format!("at most {} in all files together", size(self.most));
+            return Err(other.problem(expected, format!("more; {FEWER}")));
         }
         let start = self.rows();
         self.parts
@@ -247,41 +294,95 @@ pub(crate) fn listed<T: AsRef<str>>(names: &[T]) -> String {
     }
 }
 
+/// What to do about too many rows.
+const FEWER: &str = "evaluate a random part of the rows (100000 tell a share to 0.3 percent points), and only the columns that are needed";
+
+fn size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let unit = UNITS.into_iter().find(|(unit, _)| bytes >= *unit);
+    match unit {
+        Some((unit, name)) if bytes.is_multiple_of(unit) => format!("{} {name}", bytes / unit),
+        Some((unit, name)) => {
+            let tenths = bytes.saturating_mul(10) / unit;
+            format!("{}.{} {name}", tenths / 10, tenths % 10)
+        }
+        None => format!("{bytes} bytes"),
+    }
+}
+
 /// Reads a file; without `format` its name tells how it is written.
 ///
 /// # Errors
 /// [`EvaluateError::Read`] and [`EvaluateError::Input`].
 pub fn read(path: &Path, format: Option<Format>) -> Result<Table, EvaluateError> {
-    let file = path.display().to_string();
+    read_up_to(path, format, MOST_BYTES)
+}
+
+/// As [`read`], of a file that people know by another name than its path.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_as(path: &Path, name: &str, format: Option<Format>) -> Result<Table, EvaluateError> {
+    named(path, name, format, MOST_BYTES)
+}
+
+/// As [`read`], of files with at most `most` bytes, below 4 GiB.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_up_to(path: &Path, format: Option<Format>, most: u64) -> Result<Table, EvaluateError> {
+    named(path, &path.display().to_string(), format, most)
+}
+
+fn named(
+    path: &Path,
+    file: &str,
+    format: Option<Format>,
+    most: u64,
+) -> Result<Table, EvaluateError> {
     let problem = |expected: &str, found: String| Problem {
-        file: file.clone(),
+        file: file.to_owned(),
         place: None,
         column: None,
         expected: expected.to_owned(),
         found,
     };
     let Some(format) = format.or_else(|| Format::of(path)) else {
-        let expected = "a name that ends in .csv, .tsv or .jsonl";
+        let expected = "a name that ends in .csv, .tsv, .jsonl or .parquet";
         return Err(problem(expected, format!("{file:?}")).into());
     };
-    let bytes = fs::read(path).map_err(|source| EvaluateError::Read {
-        file: file.clone(),
+    let wrong = |source| EvaluateError::Read {
+        file: file.to_owned(),
         source,
-    })?;
+    };
+    // Before it is read: what is too large must not take the machine's memory first.
+    let found = fs::metadata(path).map_err(wrong)?.len();
+    if found > most {
+        let expected = format!("a file of at most {}", size(most));
+        return Err(problem(&expected, format!("{}; {FEWER}", size(found))).into());
+    }
+    let bytes = Bytes::from(fs::read(path).map_err(wrong)?);
     let mut table = Table {
-        file: file.clone(),
+        file: file.to_owned(),
         parts: vec![Part {
-            file: file.clone(),
+            file: file.to_owned(),
             sha256: hex::encode(Sha256::digest(&bytes)),
             start: 0,
         }],
         columns: vec![],
         lines: vec![],
+        most,
     };
-    let text = utf8(&table, &bytes)?;
     match format {
-        Format::Csv => csv_file::fill(&mut table, text)?,
-        Format::JsonLines => json_lines::fill(&mut table, text)?,
+        Format::Csv => {
+            let text = text(&table, &bytes)?;
+            csv_file::fill(&mut table, &text)?;
+        }
+        Format::JsonLines => {
+            let text = text(&table, &bytes)?;
+            json_lines::fill(&mut table, &text)?;
+        }
+        Format::Parquet => parquet_file::fill(&mut table, bytes)?,
     }
     if table.rows() == 0 {
         return Err(table.problem("at least 1 row", "0 rows").into());
@@ -289,27 +390,6 @@ pub fn read(path: &Path, format: Option<Format>) -> Result<Table, EvaluateError>
     Ok(table)
 }
 
-/// The text, without the mark that some programs begin it with.
-fn utf8<'a>(table: &Table, bytes: &'a [u8]) -> Result<&'a str, Problem> {
-    let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
-    let start = &bytes[..bytes.len().min(64)];
-    let zeros = start.split(|byte| *byte == 0).count() - 1;
-    if utf16 || zeros > 0 {
-        let found = if utf16 || zeros * 3 >= start.len() {
-            "UTF-16; save it again as UTF-8"
-        } else {
-            "zero bytes"
-        };
-        return Err(table.problem("text in UTF-8", found));
-    }
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    str::from_utf8(bytes).map_err(|error| {
-        let before = &bytes[..error.valid_up_to()];
-        let line = before.split(|byte| *byte == b'\n').count();
-        let byte = bytes.get(error.valid_up_to()).copied().unwrap_or(0);
-        table.problem(
-            "text in UTF-8",
-            format!("the byte 0x{byte:02x} in line {line}; save it again as UTF-8"),
-        )
-    })
+fn text<'a>(table: &Table, bytes: &'a [u8]) -> Result<Cow<'a, str>, Problem> {
+    decode(bytes).map_err(|why| table.problem("text in UTF-8", why.to_string()))
 }

@@ -1,7 +1,10 @@
 //! `EvaluationTemplate`, as users write it, parsed strictly. Its schema is
 //! `docs/evaluation-template.schema.json`.
 
-use std::fmt;
+use std::{
+    fmt,
+    path::{Component, Path},
+};
 
 use mcdeploy_eval::{Confidence, Gate, MetricGate, SliceGate, WhenInconclusive};
 use schemars::JsonSchema;
@@ -113,8 +116,11 @@ impl fmt::Display for TaskKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Dataset {
-    /// Files, relative to the template, one below the other. At least one.
+    /// Files, relative to the template or within `artifact`, one below the other. At least one.
     pub files: Vec<String>,
+    /// What the files are in: a version in a store. Without it they are beside the template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<DatasetArtifact>,
     /// How they are written; by default as their names end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
@@ -125,6 +131,28 @@ pub struct Dataset {
     /// Of two classes the second is the positive one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<Label>,
+}
+
+/// A version in a store that holds rows as others hold weights: pushed by `mcdeploy push`, and
+/// by its digest the same for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DatasetArtifact {
+    /// Its name, that of a model in the store.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Of its manifest, as `mcdeploy push` says it.
+    #[schemars(regex(pattern = "^sha256:[0-9a-f]{64}$"))]
+    pub digest: String,
+    /// Where it is: an `ArtifactStore` of the hub, or a URL (`s3://`, `az://`, `gs://`, `file://`).
+    pub store: String,
+}
+
+impl fmt::Display for DatasetArtifact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.name, self.version)
+    }
 }
 
 /// Names of columns, in files of labels and in files of answers.
@@ -269,12 +297,16 @@ fn one_line(error: &serde_saphyr::Error) -> String {
 fn contradiction(spec: &Spec) -> Option<String> {
     let Dataset {
         files,
+        artifact,
         format: _,
         columns,
         labels,
     } = &spec.dataset;
     if files.is_empty() {
         return Some("`spec.dataset.files` is empty: name at least one".to_owned());
+    }
+    if let Some(problem) = artifact.as_ref().and_then(|one| of_artifact(one, files)) {
+        return Some(problem);
     }
     let names: Vec<&str> = labels.iter().map(|label| label.0.as_str()).collect();
     let twice = (1..names.len()).find(|index| names[..*index].contains(&names[*index]));
@@ -302,6 +334,26 @@ fn contradiction(spec: &Spec) -> Option<String> {
         .or_else(|| of_other_task(spec))
         .or_else(|| inference::contradiction(&spec.inference))
         .or_else(|| out_of_range(spec.parity))
+}
+
+fn of_artifact(artifact: &DatasetArtifact, files: &[String]) -> Option<String> {
+    let digest = artifact.digest.strip_prefix("sha256:").unwrap_or_default();
+    let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if digest.len() != 64 || !digest.bytes().all(digit) {
+        let found = &artifact.digest;
+        return Some(format!(
+            "`spec.dataset.artifact.digest` is {found:?}, expected sha256: and 64 of 0-9 and a-f"
+        ));
+    }
+    let inside = |file: &str| {
+        let mut parts = Path::new(file).components();
+        parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+    };
+    let outside = files.iter().position(|file| !inside(file))?;
+    let file = &files[outside];
+    Some(format!(
+        "`spec.dataset.files[{outside}]` is {file:?}, expected a file within the artifact"
+    ))
 }
 
 fn contradicting_columns(task: TaskKind, columns: &Columns) -> Option<String> {

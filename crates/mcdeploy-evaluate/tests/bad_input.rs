@@ -283,16 +283,16 @@ fn text_that_is_not_utf8_is_refused_by_name() {
     let latin1 = b"id,prediction\n1,ham\n2,sp\xe4m\n3,ham\n".to_vec();
     let cases = [
         (
-            utf16(text, true),
-            "p.csv: expected text in UTF-8, found UTF-16; save it again as UTF-8",
+            utf16(text, true)[..9].to_vec(),
+            "p.csv: expected text in UTF-8, found broken UTF-16; save it again as UTF-8",
         ),
         (
             utf16(text, false),
-            "p.csv: expected text in UTF-8, found UTF-16; save it again as UTF-8",
+            "p.csv: expected text in UTF-8, found UTF-16 without a byte order mark; save it again as UTF-8",
         ),
         (
             utf16("a\n1\n", false),
-            "p.csv: expected text in UTF-8, found UTF-16; save it again as UTF-8",
+            "p.csv: expected text in UTF-8, found UTF-16 without a byte order mark; save it again as UTF-8",
         ),
         (
             latin1,
@@ -317,15 +317,15 @@ fn what_spreadsheets_write_is_read() {
         "id , prediction\n3,ham\n\n2,spam\n1,ham\n\n",
     ];
     for text in same {
-        let read = joined(
-            &plan(),
-            ("y.csv", LABELS.as_bytes()),
-            ("p.csv", text.as_bytes()),
-        );
-        let said = read
-            .unwrap_or_else(|error| panic!("{text:?}: {error}"))
-            .answers;
-        assert_eq!(said, Answers::Classes(vec![0, 1, 0], None), "{text:?}");
+        // Excel's "Unicode text" is UTF-16 with tabs; its mark is not the text's own.
+        let wide = utf16(text.trim_start_matches('\u{feff}'), true);
+        for bytes in [text.as_bytes(), &wide] {
+            let read = joined(&plan(), ("y.csv", LABELS.as_bytes()), ("p.csv", bytes));
+            let said = read
+                .unwrap_or_else(|error| panic!("{text:?}: {error}"))
+                .answers;
+            assert_eq!(said, Answers::Classes(vec![0, 1, 0], None), "{text:?}");
+        }
     }
 }
 
@@ -341,7 +341,7 @@ fn files_that_are_not_there_or_have_no_known_ending_are_told() {
     let error = read(Path::new("y.xlsx"), None).unwrap_err().to_string();
     assert_eq!(
         error,
-        "y.xlsx: expected a name that ends in .csv, .tsv or .jsonl, found \"y.xlsx\""
+        "y.xlsx: expected a name that ends in .csv, .tsv, .jsonl or .parquet, found \"y.xlsx\""
     );
 }
 

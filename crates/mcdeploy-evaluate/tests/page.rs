@@ -148,6 +148,10 @@ fn the_first_thing_on_the_page_is_the_verdict_in_a_sentence() {
         let html = page(&evaluation, &judged);
         let found = html.split("<p class=\"verdict ").nth(1).unwrap();
         assert!(found.starts_with(class), "{bound}: {}", &found[..200]);
+        assert!(
+            !html.contains("--report"),
+            "the page tells to look at itself"
+        );
     }
 }
 

@@ -242,7 +242,8 @@ async fn all_tools(say: &Say) -> Result<(), SandboxError> {
     let install = move || tools::ensure_packages(tools::SANDBOX_PACKAGES, &packages);
     let installed = tokio::task::spawn_blocking(install).await;
     installed.map_err(|_| SandboxError::Interrupted)??;
-    for tool in Tool::ALL.into_iter().chain([Tool::Mlflow, Tool::Sklearn]) {
+    let of_tests = [Tool::Mlflow, Tool::Sklearn, Tool::Pyarrow];
+    for tool in Tool::ALL.into_iter().chain(of_tests) {
         tools::ensure(tool, say).await?;
     }
     Ok(())

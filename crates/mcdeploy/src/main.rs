@@ -32,7 +32,6 @@ mod settings;
 mod store_ref;
 mod stores;
 mod table;
-mod text;
 mod tree;
 
 use std::process::ExitCode;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use mcdeploy_api::EnvVar;
+use mcdeploy_evaluate::decode;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
@@ -14,7 +15,6 @@ use crate::{
     image::Mirror,
     names::ModelName,
     store_ref::StoreRef,
-    text,
 };
 
 mod amounts;
@@ -131,7 +131,7 @@ pub(crate) fn find(named: Option<&Path>, start: &Path) -> Result<Option<Found>, 
         Failure::new(ExitStatus::Usage, text)
     };
     let bytes = std::fs::read(&path).map_err(|error| wrong(&error))?;
-    let text = text::decode(&bytes).map_err(|why| wrong(&why))?;
+    let text = decode(&bytes).map_err(|why| wrong(&format!("expected text, found {why}")))?;
     let project = parse(&path, &text)?;
     Ok(Some(Found { path, project }))
 }

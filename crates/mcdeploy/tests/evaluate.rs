@@ -370,3 +370,98 @@ fn help_says_what_exit_codes_mean() {
         assert!(text.contains("    7  inconclusive"), "{text}");
     }
 }
+
+#[test]
+fn answers_in_parquet_are_judged_as_others_are() {
+    let desk = Desk::new();
+    let fixture =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../mcdeploy-evaluate/tests/fixtures/p.parquet");
+    fs::copy(fixture, desk.dir.path().join("p.parquet")).unwrap();
+    desk.write("y.csv", "id,label\n1,ham\n2,spam\n3,ham\n");
+    let (out, _) = desk.ends("--labels y.csv --predictions p.parquet -o json", 7);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(found["mlflow"]["accuracy_score"], 1.0);
+    assert_eq!(found["data"][1]["file"], "p.parquet");
+}
+
+#[test]
+fn scores_of_the_other_label_are_hinted_at() {
+    let desk = Desk::new();
+    let rows = 0..60_u8;
+    let leaves = |row: u8| row.is_multiple_of(3);
+    let label = |row| if leaves(row) { "churn" } else { "stay" };
+    let labels: Vec<&str> = rows.clone().map(label).collect();
+    desk.write("y.csv", &format!("label\n{}", labels.join("\n")));
+    // Of "churn", which is the first label as they are sorted.
+    let scores = rows.map(|row| if leaves(row) { 0.9 } else { 0.2 } + 0.001 * f64::from(row));
+    let scores: Vec<String> = scores.map(|score| score.to_string()).collect();
+    desk.write("p.csv", &format!("probability\n{}", scores.join("\n")));
+    let line = "--labels y.csv --predictions p.csv --report r.html";
+    let told = "the scores rank the other way round";
+    let (out, err) = desk.ends(&format!("{line} -o json"), 7);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert!(found["next"][0].as_str().unwrap().contains(told), "{out}");
+    assert!(err.contains(told), "{err}");
+    let page = fs::read_to_string(desk.dir.path().join("r.html")).unwrap();
+    assert!(page.contains(told));
+    // The advice is good.
+    desk.write(
+        "eval.yaml",
+        "apiVersion: mcdeploy.dev/v1alpha1\nkind: EvaluationTemplate\nspec:\n  task: Binary\n  dataset: {files: [y.csv], labels: [stay, churn]}\n  metrics: [{name: rocAuc, lowerBound: 0.5}]\n",
+    );
+    let (_, err) = desk.ends("-f eval.yaml --predictions p.csv", 0);
+    assert!(!err.contains(told), "{err}");
+}
+
+#[test]
+fn a_dataset_in_a_store_is_read_by_its_digest() {
+    let desk = Desk::new();
+    let labels = fs::read_to_string(desk.dir.path().join("y.csv")).unwrap();
+    fs::create_dir_all(desk.dir.path().join("data/v1")).unwrap();
+    desk.write("data/v1/y.csv", &labels);
+    fs::remove_file(desk.dir.path().join("y.csv")).unwrap();
+    let store = format!("file://{}", desk.dir.path().join("store").display());
+    fs::create_dir(desk.dir.path().join("store")).unwrap();
+    let mut push = Command::new(env!("CARGO_BIN_EXE_mcdeploy"));
+    push.current_dir(desk.dir.path())
+        .args(["push", "held-out:v1", "--dir", "data", "-o", "json"])
+        .args(["--store", &store]);
+    let pushed = push.output().unwrap();
+    let text = String::from_utf8_lossy(&pushed.stderr);
+    assert!(pushed.status.success(), "{text}");
+    let pushed: Value = serde_json::from_slice(&pushed.stdout).unwrap();
+    let digest = pushed["manifestDigest"].as_str().unwrap();
+    let template = |version: &str, digest: &str| {
+        desk.write(
+            "eval.yaml",
+            &format!(
+                "apiVersion: mcdeploy.dev/v1alpha1\nkind: EvaluationTemplate\nspec:\n  task: Multiclass\n  dataset:\n    artifact: {{name: held-out, version: {version}, digest: \"{digest}\", store: \"{store}\"}}\n    files: [y.csv]\n  metrics: [{{name: accuracy, lowerBound: 0.9}}]\n"
+            ),
+        );
+    };
+    template("v1", digest);
+    let (out, _) = desk.ends("-f eval.yaml --predictions v3.csv -o json", 0);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(found["data"][0]["role"], "dataset");
+    assert_eq!(found["data"][0]["file"], "held-out:v1");
+    assert_eq!(
+        found["data"][0]["sha256"],
+        digest.trim_start_matches("sha256:")
+    );
+    assert_eq!(found["data"][1]["file"], "held-out:v1/y.csv");
+    let other = format!("sha256:{}", "0".repeat(64));
+    template("v1", &other);
+    let (_, err) = desk.ends("-f eval.yaml --predictions v3.csv", 1);
+    assert!(
+        err.contains("cannot read the dataset held-out:v1 of file://"),
+        "{err}"
+    );
+    assert!(err.contains(&other) && err.contains(digest), "{err}");
+    template("v2", digest);
+    let (_, err) = desk.ends("-f eval.yaml --predictions v3.csv", 5);
+    assert!(err.contains("the dataset held-out:v2 with"), "{err}");
+    template("v1", "latest");
+    let (_, err) = desk.ends("-f eval.yaml --predictions v3.csv", 2);
+    let expected = "eval.yaml: `spec.dataset.artifact.digest` is \"latest\", expected sha256: and 64 of 0-9 and a-f";
+    assert!(err.contains(expected), "{err}");
+}

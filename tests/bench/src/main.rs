@@ -1,5 +1,6 @@
 //! `cargo xtask bench replication`: goals R1 to R14 of the replication, measured against
-//! rclone and s5cmd on the same servers, in turns, in one run.
+//! rclone and s5cmd on the same servers, in turns, in one run. `cargo xtask bench eval`: see
+//! `eval`.
 //!
 //! A goal that is not met is a row with `pass: false`; one that could not be measured is
 //! absent, with the reason. Bytes and requests are counted by proxies in front of the
@@ -7,6 +8,7 @@
 
 mod child;
 mod clock;
+mod eval;
 mod lab;
 mod report;
 mod rows;
@@ -22,8 +24,17 @@ use crate::{
     rows::{Size, audit, copies, fanout, faults, outage, planner, relay, resume},
 };
 
-/// Measures replication.
+/// Measures.
 #[derive(Parser)]
+enum Bench {
+    /// Replication.
+    Replication(Args),
+    /// Metrics of answers, and asking for them.
+    Eval(eval::Args),
+}
+
+/// Measures replication.
+#[derive(clap::Args)]
 struct Args {
     /// Where the report goes.
     #[arg(long)]
@@ -47,7 +58,11 @@ fn say(line: &str) {
 #[tokio::main]
 async fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    match Box::pin(run(&Args::parse())).await {
+    let measured = match Bench::parse() {
+        Bench::Replication(args) => Box::pin(run(&args)).await,
+        Bench::Eval(args) => Box::pin(eval::run(&args)).await,
+    };
+    match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("error: {error:#}"));
@@ -57,13 +72,13 @@ async fn main() -> ExitCode {
 }
 
 /// What was measured so far.
-struct Bench<'a> {
+struct Measured<'a> {
     args: &'a Args,
     rows: Vec<Row>,
     absent: Vec<(&'static str, String)>,
 }
 
-impl Bench<'_> {
+impl Measured<'_> {
     fn wants(&self, goals: &[&str]) -> bool {
         let only = &self.args.only;
         only.is_empty() || goals.iter().any(|goal| only.iter().any(|o| o == goal))
@@ -97,7 +112,7 @@ impl Bench<'_> {
 async fn run(args: &Args) -> anyhow::Result<()> {
     let size = if args.full { Size::FULL } else { Size::SHORT };
     let start = clock::now();
-    let mut bench = Bench {
+    let mut bench = Measured {
         args,
         rows: vec![],
         absent: vec![],
@@ -117,14 +132,20 @@ async fn run(args: &Args) -> anyhow::Result<()> {
         "against": ["rclone 1.75.2", "s5cmd 2.3.0"],
         "servers": ["versitygw", "azurite", "fake-gcs-server"],
     });
-    report::write(&args.report, &bench.rows, &bench.absent, &run)?;
+    report::write(
+        "ReplicationBench",
+        &args.report,
+        &bench.rows,
+        &bench.absent,
+        &run,
+    )?;
     let met = bench.rows.iter().filter(|row| row.pass).count();
     let (all, file) = (bench.rows.len(), args.report.display());
     say(&format!("{met} of {all} goals met; report in {file}"));
     Ok(())
 }
 
-async fn measure(bench: &mut Bench<'_>, lab: &Lab, size: &Size) -> anyhow::Result<()> {
+async fn measure(bench: &mut Measured<'_>, lab: &Lab, size: &Size) -> anyhow::Result<()> {
     if bench.wants(&["R3", "R4", "R5", "R6", "R7", "R9"]) {
         lab.files("large", &one_file(size.large_bytes))?;
         lab.push("large", Bucket::S3).await?;

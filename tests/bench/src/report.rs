@@ -64,8 +64,9 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// Writes the report.
+/// Writes the report, of a kind.
 pub(crate) fn write(
+    kind: &str,
     path: &Path,
     rows: &[Row],
     absent: &[(&'static str, String)],
@@ -77,7 +78,7 @@ pub(crate) fn write(
         .collect();
     let report = json!({
         "apiVersion": "bench.mcdeploy.dev/v1alpha1",
-        "kind": "ReplicationBench",
+        "kind": kind,
         "run": run,
         "rows": rows,
         "absent": absent,

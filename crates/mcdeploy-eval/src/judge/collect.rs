@@ -1,6 +1,6 @@
 //! All checks of one place, with their estimates.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{JudgeError, Place, holm::Open, resolve};
 use crate::{
@@ -227,14 +227,30 @@ fn judged(
     rows: &[usize],
     random: &mut Random,
 ) -> Result<Vec<Judged>, JudgeError> {
-    let truth = place.candidate.truth().pick(rows);
-    let answers = place.candidate.answers().pick(rows);
-    let incumbent = place.baseline.map(|baseline| baseline.answers().pick(rows));
+    // All rows are most of the time what is asked for, and a copy of them takes as much again.
+    let all = rows.len() == place.candidate.truth().rows();
+    let answers_of = |answers| {
+        if all {
+            Cow::Borrowed(answers)
+        } else {
+            Cow::Owned(Answers::pick(answers, rows))
+        }
+    };
+    let truth = match place.candidate.truth() {
+        truth if all => Cow::Borrowed(truth),
+        truth => Cow::Owned(truth.pick(rows)),
+    };
+    let answers = answers_of(place.candidate.answers());
+    let incumbent = place
+        .baseline
+        .map(|baseline| answers_of(baseline.answers()));
     let weights = picked(place.candidate.weights(), rows);
     let mut versions = vec![];
     for (index, (metric, of)) in gate.metrics.iter().zip(metrics).enumerate() {
         let wrong = |source| JudgeError::Metric { index, source };
-        let compared = incumbent.as_ref().filter(|_| metric.max_decrease.is_some());
+        let compared = incumbent
+            .as_deref()
+            .filter(|_| metric.max_decrease.is_some());
         let baseline = compared.map(|answers| Prepared::of(of, metric.name, &truth, answers));
         let range = of.range(classes(&truth));
         versions.push(Versions {
@@ -251,7 +267,7 @@ fn judged(
         let mut judged = conclude(versions, &weights, &samples);
         if versions.name == MetricName::Accuracy && versions.baseline.is_some() {
             judged.evidence.mc_nemar = incumbent
-                .as_ref()
+                .as_deref()
                 .map(|other| mc_nemar(&truth, &answers, other));
         }
         judged

@@ -19,8 +19,8 @@ pub(super) fn fill(table: &mut Table, text: &str) -> Result<(), Problem> {
         .collect();
     let mut record = StringRecord::new();
     while reader.read_record(&mut record).unwrap_or(false) {
-        let line = record.position().map(csv::Position::line);
-        table.lines.push(line);
+        let line = record.position().map_or(0, csv::Position::line);
+        table.lines.push(u32::try_from(line).unwrap_or(0));
         let row = table.lines.len() - 1;
         if record.len() != table.columns.len() {
             if unclosed(text, record.iter().next_back()) {

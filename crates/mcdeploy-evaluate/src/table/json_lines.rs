@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Column, Table};
+use super::{Column, Table, small};
 use crate::error::{Problem, RowPlace};
 
 pub(super) fn fill(table: &mut Table, text: &str) -> Result<(), Problem> {
@@ -13,11 +13,11 @@ pub(super) fn fill(table: &mut Table, text: &str) -> Result<(), Problem> {
         if line.trim().is_empty() {
             continue;
         }
-        let number = u64::try_from(index + 1).ok();
+        let number = small(index + 1);
         let row = table.lines.len();
         let place = Some(RowPlace {
             row: row + 1,
-            line: number,
+            line: Some(number.into()),
         });
         let wrong = |found: String| Problem {
             place,

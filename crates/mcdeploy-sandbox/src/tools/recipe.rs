@@ -21,6 +21,8 @@ pub enum Tool {
     Sklearn,
     /// What looks at pages for people who see, hear or move otherwise: the path of its script.
     Axe,
+    /// What writes Parquet files for tests: the path of its package, as of MLflow.
+    Pyarrow,
     /// A copy tool that benches measure against.
     Rclone,
     /// A copy tool for S3 that benches measure against.
@@ -49,6 +51,7 @@ impl Tool {
             Self::Mlflow => MLFLOW,
             Self::Sklearn => SKLEARN,
             Self::Axe => AXE,
+            Self::Pyarrow => PYARROW,
             Self::Rclone => RCLONE,
             Self::S5cmd => S5CMD,
         }
@@ -203,6 +206,17 @@ const AXE: Recipe = Recipe {
     ],
     steps: Steps::Npm,
     result: "node_modules/axe-core/axe.min.js",
+};
+
+const PYARROW: Recipe = Recipe {
+    name: "pyarrow",
+    cost: "ten seconds",
+    files: &[(
+        "requirements.txt",
+        include_str!("../../tools/pyarrow/requirements.txt"),
+    )],
+    steps: Steps::Pip,
+    result: "site/pyarrow/__init__.py",
 };
 
 const RCLONE: Recipe = Recipe {

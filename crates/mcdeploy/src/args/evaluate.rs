@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use mcdeploy_eval::MetricName;
 use mcdeploy_evaluate::{Endpoint, TaskKind, metric_name};
 
+use super::HubArgs;
 use crate::names::{did_you_mean, is_name};
 
 /// `evaluate`
@@ -30,6 +31,7 @@ Exit codes:
     0  every bound is met
     1  a bound is missed
     2  wrong usage, or a file that is not as it has to be
+    5  the dataset is not in its store
     7  inconclusive: the rows do not tell, or nothing has a bound"
 )]
 pub(crate) struct EvaluateArgs {
@@ -43,7 +45,7 @@ pub(crate) struct EvaluateArgs {
         required_unless_present = "labels"
     )]
     pub(crate) file: Option<PathBuf>,
-    /// What is so: CSV or JSON Lines with a column `label`
+    /// What is so: CSV, JSON Lines or Parquet with a column `label`
     #[arg(long, value_name = "FILE", conflicts_with = "file")]
     pub(crate) labels: Option<PathBuf>,
     /// What the version answered
@@ -85,6 +87,9 @@ pub(crate) struct EvaluateArgs {
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: EvaluateFormat,
+    /// For a template whose dataset is in a store that the hub knows by name
+    #[command(flatten)]
+    pub(crate) hub: HubArgs,
 }
 
 /// Beside evaluating itself.
@@ -99,7 +104,7 @@ pub(crate) enum EvaluateCommand {
 #[command(after_help = "Examples:
   mcdeploy evaluate suggest --labels y.csv --predictions p.csv > eval.yaml")]
 pub(crate) struct SuggestArgs {
-    /// What is so: CSV or JSON Lines with a column `label`
+    /// What is so: CSV, JSON Lines or Parquet with a column `label`
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: PathBuf,
     /// What a version answered

@@ -1,5 +1,6 @@
 //! `mcdeploy evaluate`: is a version good enough, by its answers to rows whose truth is known.
 
+mod artifact;
 mod asking;
 mod shown;
 
@@ -7,27 +8,46 @@ use std::path::{Path, PathBuf};
 
 use mcdeploy_eval::{Confidence, Gate, MetricGate, Outcome, Truth, WhenInconclusive};
 use mcdeploy_evaluate::{
-    DataFile, EvaluateError, EvaluationTemplate, Format, Inference, Judged, Parity, Plan, Sources,
-    Table, answers, evaluate as judge, junit, page, parse_template, read, rows, suggest,
-    write_whole,
+    DataFile, DatasetArtifact, EvaluateError, EvaluationTemplate, Format, Inference, Judged,
+    Parity, Plan, Sources, Table, answers, decode, evaluate as judge, junit, page, parse_template,
+    read, read_as, rows, suggest, write_whole,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::{Bound, EvaluateArgs, EvaluateCommand, EvaluateFormat, SuggestArgs},
+    environment::Environment,
     exit::{ExitStatus, Failure, chain},
     output::json,
     printer::Printer,
 };
 
 /// Runs the command.
-pub(crate) async fn evaluate(args: &EvaluateArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+pub(crate) async fn evaluate(
+    args: &EvaluateArgs,
+    environment: &Environment,
+    printer: &Printer,
+    cancel: &CancellationToken,
+) -> anyhow::Result<ExitStatus> {
     if let Some(EvaluateCommand::Suggest(args)) = &args.command {
         return suggested(args, printer);
     }
     let question = Question::of(args)?;
-    let labels = question.labels().map_err(Failure::from)?;
+    let fetched = match &question.artifact {
+        Some(one) => {
+            Some(artifact::fetched(one, &question.place, args, environment, cancel).await?)
+        }
+        None => None,
+    };
+    let labels = question.labels(fetched.as_ref()).map_err(Failure::from)?;
+    let whole = question.artifact.iter().map(|one| DataFile {
+        role: "dataset",
+        file: one.to_string(),
+        sha256: one.digest.trim_start_matches("sha256:").to_owned(),
+        rows: labels.rows(),
+    });
     let mut sources = Sources {
-        data: files("labels", &labels),
+        data: whole.chain(files("labels", &labels)).collect(),
         parity: question.parity,
         ..Sources::default()
     };
@@ -95,7 +115,9 @@ fn suggested(args: &SuggestArgs, printer: &Printer) -> anyhow::Result<ExitStatus
 struct Question {
     plan: Plan,
     gate: Gate,
+    /// Within the artifact, where there is one.
     files: Vec<PathBuf>,
+    artifact: Option<DatasetArtifact>,
     format: Option<Format>,
     inference: Inference,
     parity: Parity,
@@ -119,6 +141,7 @@ impl Question {
                     inconclusive: WhenInconclusive::Hold,
                 },
                 files: vec![labels.clone()],
+                artifact: None,
                 format: None,
                 inference: Inference::default(),
                 parity: Parity::default(),
@@ -133,17 +156,26 @@ impl Question {
 
     fn of_template(path: &Path) -> Result<Self, Failure> {
         let place = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| {
+        let bytes = std::fs::read(path).map_err(|source| {
             let file = place.clone();
             Failure::from(EvaluateError::Read { file, source })
         })?;
+        let text = decode(&bytes).map_err(|why| {
+            let problem = format!("expected text, found {why}");
+            let place = place.clone();
+            Failure::from(EvaluateError::Template { place, problem })
+        })?;
         let template: EvaluationTemplate = parse_template(&place, &text).map_err(Failure::from)?;
-        let base = path.parent().unwrap_or(Path::new(""));
         let dataset = &template.spec.dataset;
+        let base = match dataset.artifact {
+            Some(_) => Path::new(""),
+            None => path.parent().unwrap_or(Path::new("")),
+        };
         Ok(Self {
             plan: Plan::of(&template),
             gate: template.spec.gate(),
             files: dataset.files.iter().map(|file| base.join(file)).collect(),
+            artifact: dataset.artifact.clone(),
             format: dataset.format,
             inference: template.spec.inference.clone(),
             parity: template.spec.parity,
@@ -152,8 +184,11 @@ impl Question {
     }
 
     /// All files of labels, one below the other.
-    fn labels(&self) -> Result<Table, EvaluateError> {
-        let mut tables = self.files.iter().map(|path| read(path, self.format));
+    fn labels(&self, fetched: Option<&artifact::Directory>) -> Result<Table, EvaluateError> {
+        let mut tables = self.files.iter().map(|path| match fetched {
+            Some(fetched) => read_as(&fetched.join(path), &fetched.name(path), self.format),
+            None => read(path, self.format),
+        });
         let Some(first) = tables.next() else {
             // Neither a template nor the flags are without a file.
             let problem = "no file of labels is named".to_owned();

@@ -32,7 +32,13 @@ pub(crate) async fn run(
 ) -> anyhow::Result<ExitStatus> {
     match command {
         Command::Init(args) => init::init(&args, printer),
-        Command::Evaluate(args) => unless(cancel, evaluate::evaluate(&args, printer)).await,
+        Command::Evaluate(args) => {
+            unless(
+                cancel,
+                evaluate::evaluate(&args, environment, printer, cancel),
+            )
+            .await
+        }
         Command::ExitCodes => {
             printer.data(crate::args::EXIT_CODES)?;
             Ok(ExitStatus::Success)

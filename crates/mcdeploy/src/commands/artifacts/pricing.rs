@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use mcdeploy_api::{Provider, Sha256Digest};
+use mcdeploy_evaluate::decode;
 use mcdeploy_plan::transfer::{Location, PriceBook, Refusal, Request, Site};
 use mcdeploy_store::{Store, await_manifest, find_manifest};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +14,6 @@ use crate::{
     exit::{ExitStatus, Failure, chain},
     names::did_you_mean,
     stores::{Named, Stores},
-    text,
 };
 
 /// A version as the stores have it that are copied from.
@@ -40,7 +40,8 @@ pub(super) fn price_book(user: Option<&Path>) -> Result<PriceBook, Failure> {
     };
     let what = format!("the price file {}", path.display());
     let bytes = std::fs::read(path).map_err(|error| unusable(&what, error.to_string()))?;
-    let text = text::decode(&bytes).map_err(|why| unusable(&what, why.to_owned()))?;
+    let text =
+        decode(&bytes).map_err(|why| unusable(&what, format!("expected text, found {why}")))?;
     let own = PriceBook::from_json(text.as_bytes());
     let own = own.map_err(|error| unusable(&what, chain(&error)))?;
     Ok(builtin.overridden_by(own))

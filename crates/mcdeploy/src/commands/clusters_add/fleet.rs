@@ -5,6 +5,7 @@ use std::{fmt::Debug, io::Read, path::Path};
 use kube::{Api, Resource, ResourceExt};
 use mcdeploy_api::{API_VERSION, ArtifactStore, MemberCluster, MemberClusterSpec};
 use mcdeploy_cluster::MemberRegistration;
+use mcdeploy_evaluate::decode;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -17,7 +18,6 @@ use crate::{
     output::{ReportFormat, json as to_json, yaml},
     printer::Printer,
     table::Table,
-    text,
 };
 
 /// What was, or would be, done.
@@ -217,7 +217,8 @@ fn read(file: &Path) -> Result<String, Failure> {
         std::fs::read(file)
     };
     let bytes = outcome.map_err(|error| wrong(&error))?;
-    text::decode(&bytes).map_err(|why| wrong(&why))
+    let text = decode(&bytes).map_err(|why| wrong(&format!("expected text, found {why}")))?;
+    Ok(text.into_owned())
 }
 
 fn check(file: &Path, text: &str, known_stores: Option<&[String]>) -> Result<Fleet, Failure> {
