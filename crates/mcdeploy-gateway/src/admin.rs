@@ -29,7 +29,7 @@ pub(crate) async fn serve(state: Arc<State>, listener: TcpListener) -> Infallibl
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let slot = slots.enter(peer.ip().to_canonical()).await;
+        let slot = slots.enter(peer.ip()).await;
         let state = state.clone();
         tokio::spawn(async move {
             // A client that is slow gets nothing.

@@ -5,6 +5,7 @@
 //! much leaves room for those who send little.
 
 use std::{
+    borrow::Borrow,
     collections::HashMap,
     hash::Hash,
     net::IpAddr,
@@ -30,7 +31,7 @@ struct Used {
 pub(crate) struct Held<'a> {
     room: &'a Room,
     client: IpAddr,
-    model: String,
+    model: &'a str,
     bytes: usize,
 }
 
@@ -54,11 +55,11 @@ impl Room {
     }
 
     /// Room for a body that `client` sends to `model`; none is taken yet.
-    pub(crate) fn hold(&self, client: IpAddr, model: &str) -> Held<'_> {
+    pub(crate) fn hold<'a>(&'a self, client: IpAddr, model: &'a str) -> Held<'a> {
         Held {
             room: self,
             client,
-            model: model.to_owned(),
+            model,
             bytes: 0,
         }
     }
@@ -85,15 +86,15 @@ impl Held<'_> {
             if is_over_share(&used.by_client, &self.client, bytes, total) {
                 return Err(Full::Client);
             }
-            if is_over_share(&used.by_model, &self.model, bytes, total) {
+            if is_over_share(&used.by_model, self.model, bytes, total) {
                 return Err(Full::Model);
             }
         }
         used.all = all;
         *used.by_client.entry(self.client).or_default() += bytes;
-        match used.by_model.get_mut(&self.model) {
+        match used.by_model.get_mut(self.model) {
             Some(of_model) => *of_model += bytes,
-            None => drop(used.by_model.insert(self.model.clone(), bytes)),
+            None => drop(used.by_model.insert(self.model.to_owned(), bytes)),
         }
         self.bytes += bytes;
         Ok(())
@@ -108,14 +109,14 @@ impl Drop for Held<'_> {
         let mut used = self.room.used();
         used.all -= self.bytes;
         give_back(&mut used.by_client, &self.client, self.bytes);
-        give_back(&mut used.by_model, &self.model, self.bytes);
+        give_back(&mut used.by_model, self.model, self.bytes);
     }
 }
 
 /// Whether `bytes` more are over the even share of those who hold some.
-fn is_over_share<K: Eq + Hash>(
+fn is_over_share<K: Borrow<Q> + Eq + Hash, Q: Eq + Hash + ?Sized>(
     holders: &HashMap<K, usize>,
-    holder: &K,
+    holder: &Q,
     bytes: usize,
     total: usize,
 ) -> bool {
@@ -124,7 +125,11 @@ fn is_over_share<K: Eq + Hash>(
     held.unwrap_or(0) + bytes > total / (others + 1)
 }
 
-fn give_back<K: Eq + Hash>(holders: &mut HashMap<K, usize>, holder: &K, bytes: usize) {
+fn give_back<K: Borrow<Q> + Eq + Hash, Q: Eq + Hash + ?Sized>(
+    holders: &mut HashMap<K, usize>,
+    holder: &Q,
+    bytes: usize,
+) {
     if let Some(held) = holders.get_mut(holder) {
         *held -= bytes;
         if *held == 0 {

@@ -9,7 +9,6 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode, Version, header};
 use pingora::{
-    apps::HttpPersistentSettings,
     http::{RequestHeader, ResponseHeader},
     protocols::{http::ServerSession, l4},
 };
@@ -84,7 +83,7 @@ async fn accept(
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let slot = slots.enter(peer.ip().to_canonical()).await;
+                let slot = slots.enter(peer.ip()).await;
                 let (state, closing) = (state.clone(), closing.clone());
                 tasks.spawn(async move {
                     state.metrics.connections.inc();
@@ -115,7 +114,7 @@ async fn connection(
         begun: BytesMut::new(),
     });
     while let Some(now) = idle {
-        idle = one_request(state, now, peer.ip().to_canonical(), slot, closing).await;
+        idle = one_request(state, now, slot, closing).await;
     }
 }
 
@@ -123,7 +122,6 @@ async fn connection(
 async fn one_request(
     state: &State,
     mut idle: Idle,
-    client: IpAddr,
     slot: &Slot,
     closing: &CancellationToken,
 ) -> Option<Idle> {
@@ -140,9 +138,7 @@ async fn one_request(
     let mut session = ServerSession::new_http1(idle.stream);
     session.set_keepalive(Some(timings.client_keepalive.as_secs()));
     session.set_pipelining_enabled(true);
-    let mut settings = HttpPersistentSettings::for_session(&session);
-    settings.set_pipelined_prefix(idle.begun);
-    settings.apply_to_session(&mut session);
+    session.set_pipelined_prefix(idle.begun);
     let read = tokio::select! {
         // Bounds the head as a whole: byte by byte, it could take for ever.
         read = timeout(timings.head, session.read_request()) => read,
@@ -161,7 +157,9 @@ async fn one_request(
     let keep = session.get_keepalive().is_some() && !state.is_draining();
     let keepalive = keep.then_some(timings.client_keepalive.as_secs());
     session.set_keepalive(keepalive);
-    answer(state, &mut session, client, wait).await.ok()?;
+    answer(state, &mut session, slot.client(), wait)
+        .await
+        .ok()?;
     let (stream, begun) = session.finish().await.ok()??.into_parts();
     Some(Idle {
         stream,
@@ -256,31 +254,31 @@ async fn answer(
     client: IpAddr,
     wait: Wait<'_>,
 ) -> Result<(), Gone> {
-    let model = match path::parse(&String::from_utf8_lossy(session.req_header().raw_path())) {
-        Some(Target::Model { model, .. }) => model.to_owned(),
-        _ => String::new(),
+    let head = session.req_header();
+    let mut request = Request {
+        method: head.method.clone(),
+        path: String::from_utf8_lossy(head.raw_path()).into_owned(),
+        headers: head.headers.clone(),
+        body: None,
     };
-    let mut room = state.room.hold(client, &model);
+    let model = match path::parse(&request.path) {
+        Some(Target::Model { model, .. }) => model,
+        _ => "",
+    };
+    let mut room = state.room.hold(client, model);
     let read = tokio::select! {
         read = read_body(state, session, &mut room) => read,
         () = wait.has_to_close() => return Err(Gone),
     };
     // From here on it has a request.
     drop(wait);
-    let body = match read {
-        Ok(body) => body,
+    match read {
+        Ok(body) => request.body = body,
         Err(reply) => {
             count(state, "", "", reply.status, reply.reason.as_str());
             return write_own(state, session, reply).await;
         }
-    };
-    let head = session.req_header();
-    let request = Request {
-        method: head.method.clone(),
-        path: String::from_utf8_lossy(head.raw_path()).into_owned(),
-        headers: head.headers.clone(),
-        body,
-    };
+    }
     let response = tokio::select! {
         response = respond(state, &request) => response,
         // Ends with an error only: the client left, and nobody needs the answer.

@@ -54,6 +54,8 @@ impl Slots {
     /// A slot for a connection of `client`. With none free, a connection that waits is told
     /// to close; where none waits, this lasts until a request ends.
     pub(crate) async fn enter(&self, client: IpAddr) -> Slot {
+        // One client over IPv4, also where it comes through a socket of IPv6.
+        let client = client.to_canonical();
         let mut free = self.free.clone().try_acquire_owned().ok();
         if free.is_none() {
             lock(&self.waiting).close_one();
@@ -69,6 +71,11 @@ impl Slots {
 }
 
 impl Slot {
+    /// Whose connection it is.
+    pub(crate) fn client(&self) -> IpAddr {
+        self.client
+    }
+
     /// The connection waits for a request from now on.
     pub(crate) fn wait(&self) -> Wait<'_> {
         let close = CancellationToken::new();

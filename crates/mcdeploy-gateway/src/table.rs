@@ -312,16 +312,16 @@ impl Route {
         if tried.leave && !away.is_empty() {
             here.clear();
         }
-        let carried = open.carried_percent();
-        let stay = match weights {
+        // Of several that stand by, the region itself comes first, and the others are alike.
+        let by_weight = weights.filter(|_| !to_standby);
+        let stay = match by_weight {
             _ if here.is_empty() => false,
             _ if away.is_empty() => true,
-            // Of several that stand by, the region itself comes first.
-            Some(local) if !to_standby => {
+            Some(local) => {
                 let total = local + away.iter().map(|r| r.weight).sum::<u64>();
-                rng.below(total * 100) < local * carried
+                rng.below(total * 100) < local * open.carried_percent()
             }
-            _ => rng.below(100) < carried,
+            None => rng.below(100) < open.carried_percent(),
         };
         if stay {
             return pick_pod(wanted, &here, &may_here, rng);
@@ -334,11 +334,7 @@ impl Route {
         if forced && from.iter().any(|r| same(r)) {
             from.retain(|r| same(r));
         }
-        let weight = |r: &&Region| match weights {
-            Some(_) if !to_standby => r.weight,
-            _ => 1,
-        };
-        let index = rng.weighted(from.iter().map(weight))?;
+        let index = rng.weighted(from.iter().map(|r| by_weight.map_or(1, |_| r.weight)))?;
         from.get(index).map(|region| Pick::Region {
             upstream: region.upstream.clone(),
         })
