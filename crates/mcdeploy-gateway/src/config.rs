@@ -15,6 +15,20 @@ pub struct Config {
     pub retries: RetryConfig,
     /// What a gateway holds at most.
     pub limits: Limits,
+    /// Which requests have a line in the log.
+    pub access_log: AccessLog,
+}
+
+/// Which requests have a line in the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccessLog {
+    /// None.
+    None,
+    /// Those that were answered with 5xx, or whose answer broke.
+    #[default]
+    Failed,
+    /// All.
+    All,
 }
 
 /// Time-outs of requests and tries.
@@ -23,14 +37,15 @@ pub struct Timings {
     /// For a TCP connection to an upstream.
     pub connect: Duration,
     /// For the head of an answer over all tries. A single try may last as long: slow is not
-    /// dead, and a request that is worked on is not begun a second time elsewhere.
+    /// dead, and a request that is worked on is not begun a second time elsewhere. A head whose
+    /// body has not begun is kept back until then, so that another upstream can still answer.
     pub request: Duration,
     /// For the whole head of a request to arrive, from its first byte on.
     pub head: Duration,
     /// For the whole body of a request to arrive.
     pub body: Duration,
     /// Between two parts of an answer's body, and for writing a part to the client.
-    pub idle: Duration,
+    pub stream_idle: Duration,
     /// Connections to clients without a request are closed after this. Longer than any
     /// balancer in front keeps them (600 s is the most, Google's,
     /// <https://docs.cloud.google.com/load-balancing/docs/https#timeouts_and_retries>,
@@ -54,7 +69,7 @@ impl Default for Timings {
             request: Duration::from_secs(30),
             head: Duration::from_secs(10),
             body: Duration::from_secs(30),
-            idle: Duration::from_secs(30),
+            stream_idle: Duration::from_mins(1),
             client_keepalive: Duration::from_secs(620),
             upstream_keepalive: Duration::from_secs(30),
             drain_delay: Duration::from_secs(5),
@@ -173,6 +188,7 @@ impl Config {
             health: HealthConfig::default(),
             retries: RetryConfig::default(),
             limits: Limits::default(),
+            access_log: AccessLog::default(),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use rustls::ServerConfig;
 use tokio::{net::TcpListener, sync::watch};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
@@ -14,9 +16,10 @@ use crate::{
     kube_source,
     metrics::ModelLabels,
     router::{Applied, Report, Router},
-    serve,
+    serve::{self, Listener},
     state::State,
     status::Writer,
+    tls::{Certificate, CertificateError},
 };
 
 /// Everything that a gateway is started with.
@@ -26,10 +29,21 @@ pub struct Options {
     pub config: Config,
     /// Where clients and other gateways connect to.
     pub listen: SocketAddr,
+    /// Where clients connect to over TLS, beside `listen`.
+    pub tls: Option<Tls>,
     /// Where `/healthz` and `/metrics` are.
     pub admin: SocketAddr,
     /// Directory of the copy of the last good snapshots.
     pub state_dir: Option<PathBuf>,
+}
+
+/// TLS for clients.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Where they connect to.
+    pub listen: SocketAddr,
+    /// Directory of `tls.crt` and `tls.key`, both PEM.
+    pub dir: PathBuf,
 }
 
 /// Where routes come from.
@@ -56,6 +70,12 @@ pub enum GatewayError {
         /// Why: taken, or not an address of this machine.
         source: io::Error,
     },
+    /// There is no certificate to begin with.
+    #[error("begin with a certificate for clients")]
+    Certificate(#[from] CertificateError),
+    /// TLS cannot be served.
+    #[error("serve TLS")]
+    Tls(#[source] rustls::Error),
     /// There is no API server to ask.
     #[error("find the API server of this cluster; is this a pod with a service account?")]
     FindApiServer(#[source] Box<kube::config::InferConfigError>),
@@ -85,6 +105,7 @@ pub async fn kube_client() -> Result<kube::Client, GatewayError> {
 pub struct Gateway {
     state: Arc<State>,
     listener: TcpListener,
+    tls: Option<(TcpListener, Arc<Certificate>, Arc<ServerConfig>)>,
     admin: TcpListener,
     disk: Option<Disk>,
 }
@@ -93,15 +114,24 @@ impl Gateway {
     /// Takes the addresses.
     ///
     /// # Errors
-    /// One is taken.
+    /// One is taken, or there is no certificate for TLS.
     pub async fn bind(options: Options) -> Result<Self, GatewayError> {
         let listen = async |address| {
             let bound = TcpListener::bind(address).await;
             bound.map_err(|source| GatewayError::Listen { address, source })
         };
+        let tls = match options.tls {
+            Some(Tls { listen: at, dir }) => {
+                let certificate = Certificate::read(dir)?;
+                let config = certificate.config().map_err(GatewayError::Tls)?;
+                Some((listen(at).await?, certificate, config))
+            }
+            None => None,
+        };
         Ok(Self {
             state: Arc::new(State::new(options.config)),
             listener: listen(options.listen).await?,
+            tls,
             admin: listen(options.admin).await?,
             disk: options.state_dir.map(Disk::new),
         })
@@ -113,6 +143,15 @@ impl Gateway {
     /// The socket is broken.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Where clients connect to over TLS.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub fn tls_address(&self) -> io::Result<Option<SocketAddr>> {
+        let tls = self.tls.as_ref();
+        tls.map(|(listener, ..)| listener.local_addr()).transpose()
     }
 
     /// Where `/metrics` is.
@@ -128,6 +167,7 @@ impl Gateway {
         let Self {
             state,
             listener,
+            tls,
             admin,
             disk,
         } = self;
@@ -172,8 +212,17 @@ impl Gateway {
         };
         tasks.push(spawn(follower.run(start, inputs)));
         tasks.push(spawn(admin::serve(state.clone(), admin)));
+        let mut listeners = vec![Listener {
+            socket: listener,
+            tls: None,
+        }];
+        if let Some((socket, certificate, config)) = tls {
+            tasks.push(spawn(certificate.follow(state.clone())));
+            let tls = Some(TlsAcceptor::from(config));
+            listeners.push(Listener { socket, tls });
+        }
         tracing::info!(cluster = %state.config.cluster, "gateway serves");
-        serve::serve(state, listener, cancel).await;
+        serve::serve(state, listeners, cancel).await;
         drop(tasks);
         if let Some(writer) = writer {
             let keys: Vec<ObjectKey> = reports.borrow().keys().cloned().collect();

@@ -42,6 +42,15 @@ pub(crate) struct EjectionLabels {
     pub(crate) cause: &'static str,
 }
 
+/// Labels of things that go by model and cluster.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct ClusterLabels {
+    /// Model.
+    pub(crate) model: String,
+    /// Cluster whose upstream answered.
+    pub(crate) cluster: String,
+}
+
 /// Label of things that go by model.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(crate) struct ModelLabels {
@@ -75,6 +84,8 @@ pub(crate) struct Metrics {
     pub(crate) epoch_seq: Family<ModelLabels, Gauge>,
     /// Snapshots that were refused.
     pub(crate) refused: Family<ModelLabels, Counter>,
+    /// Answers that broke, or paused for too long, after the client had their head.
+    pub(crate) broken_answers: Family<ClusterLabels, Counter>,
     /// Connections from clients.
     pub(crate) connections: Gauge,
     /// Clients that went away before their answer.
@@ -85,6 +96,8 @@ pub(crate) struct Metrics {
     pub(crate) copy_stale: Gauge,
     /// Writes of that copy that failed.
     pub(crate) copy_failures: Counter,
+    /// New certificates that cannot be used.
+    pub(crate) certificate_failures: Counter,
 }
 
 impl Metrics {
@@ -105,11 +118,13 @@ impl Metrics {
             epoch_term: Family::default(),
             epoch_seq: Family::default(),
             refused: Family::default(),
+            broken_answers: Family::default(),
             connections: Gauge::default(),
             client_gone: Counter::default(),
             watch_failures: Counter::default(),
             copy_stale: Gauge::default(),
             copy_failures: Counter::default(),
+            certificate_failures: Counter::default(),
         };
         metrics.register();
         metrics
@@ -137,6 +152,8 @@ impl Metrics {
         r.register("epoch_seq", "Number of the applied epoch", m.clone());
         let m = &self.refused;
         r.register("snapshots_refused", "Snapshots refused", m.clone());
+        let m = &self.broken_answers;
+        r.register("broken_answers", "Answers cut after their head", m.clone());
         let m = &self.connections;
         r.register("connections", "Connections from clients", m.clone());
         let m = &self.client_gone;
@@ -147,6 +164,12 @@ impl Metrics {
         r.register("copy_stale", "1: the copy on disk is old", m.clone());
         let m = &self.copy_failures;
         r.register("copy_failures", "Writes of the copy that failed", m.clone());
+        let m = &self.certificate_failures;
+        r.register(
+            "certificate_failures",
+            "New certificates refused",
+            m.clone(),
+        );
     }
 
     /// Forgets the gauges of a model that is routed no more.

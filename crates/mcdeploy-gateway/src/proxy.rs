@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
+    access::{HEADER_REQUEST_ID, Routed},
     health::Outcome,
     metrics::{ModelLabels, RequestLabels, TryLabels},
     path::{self, Target},
@@ -25,6 +26,8 @@ pub(crate) struct Request {
     /// Path and query.
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
+    /// Value of `x-request-id`, for upstreams and in the answer.
+    pub(crate) id: HeaderValue,
     pub(crate) body: Option<Bytes>,
 }
 
@@ -50,9 +53,10 @@ struct Journey<'a> {
     deadline: Instant,
     /// No idle connection is used any more.
     fresh: bool,
-    /// Why each try so far failed: for the answer, and with addresses for the log.
+    /// Why each try so far failed, without addresses.
     failures: Vec<String>,
-    failed_at: Vec<String>,
+    /// For the log.
+    routed: Routed,
 }
 
 /// How one try ended.
@@ -67,25 +71,20 @@ enum Try {
 }
 
 /// Routes `request`, brings its answer, and counts it.
-pub(crate) async fn respond(state: &State, request: &Request) -> Response {
-    let response = route(state, request).await;
+pub(crate) async fn respond(state: &State, request: &Request) -> (Response, Routed) {
+    let mut routed = Routed::default();
+    let response = route(state, request, &mut routed).await;
     if let Response::Own(reply) = &response
         && reply.reason != Reason::Gateway
     {
         // Only a model that is routed makes a series of its own.
-        let model = match path::parse(&request.path) {
-            Some(Target::Model { model, .. }) => model,
-            _ => "",
-        };
-        let table = state.table();
-        let routed = table.is_some_and(|t| t.models.contains_key(model));
-        let model = if routed { model } else { "" };
+        let model = &routed.model;
         count(state, model, "", reply.status, reply.reason.as_str());
     }
-    response
+    (response, routed)
 }
 
-async fn route(state: &State, request: &Request) -> Response {
+async fn route(state: &State, request: &Request, routed: &mut Routed) -> Response {
     let start = Instant::now();
     let Some(target) = path::parse(&request.path) else {
         let message = format!("{} is not a path of protocol v2", request.path);
@@ -131,9 +130,13 @@ async fn route(state: &State, request: &Request) -> Response {
         deadline: start + state.config.timings.request,
         fresh: false,
         failures: Vec::new(),
-        failed_at: Vec::new(),
+        routed: Routed {
+            model: model.to_owned(),
+            ..Routed::default()
+        },
     };
     let response = journey.travel().await;
+    *routed = journey.routed;
     let labels = ModelLabels {
         model: model.to_owned(),
     };
@@ -161,11 +164,6 @@ impl Journey<'_> {
                     next: None,
                     response,
                 } => {
-                    tracing::warn!(
-                        model = self.model,
-                        tries = self.failed_at.join("; "),
-                        "request given up"
-                    );
                     return match response {
                         Response::Upstream(answer) => Response::Upstream(self.dress(&pick, answer)),
                         own @ Response::Own(_) => own,
@@ -188,7 +186,11 @@ impl Journey<'_> {
         let outgoing = self.outgoing(pick);
         let _in_flight = upstream.enter();
         let fresh = self.fresh || !self.may_repeat();
-        let mut sending = std::pin::pin!(self.state.pool.send(&peer, &outgoing, fresh));
+        let (pool, deadline) = (&self.state.pool, self.deadline);
+        let mut sending = std::pin::pin!(async {
+            let answer = pool.send(&peer, &outgoing, fresh).await?;
+            pool.first_part(answer, deadline).await
+        });
         tokio::select! {
             biased;
             result = &mut sending => return self.result(pick, result),
@@ -335,7 +337,7 @@ impl Journey<'_> {
     fn note(&mut self, pick: &Pick, failure: &str) {
         let key = pick.upstream().key();
         self.failures.push(format!("{}: {failure}", key.place()));
-        self.failed_at.push(format!("{key}: {failure}"));
+        self.routed.failed_tries.push(format!("{key}: {failure}"));
     }
 
     fn gave_up(&self, status: StatusCode) -> Response {
@@ -387,6 +389,7 @@ impl Journey<'_> {
             headers.remove(name);
         }
         headers.remove(HEADER_HOP);
+        headers.insert(HEADER_REQUEST_ID, self.request.id.clone());
         let path = match pick {
             Pick::Pod { version, .. } => {
                 let version = self.version.map(|_| version.as_str());
@@ -408,7 +411,8 @@ impl Journey<'_> {
     }
 
     /// The answer as the client gets it.
-    fn dress(&self, pick: &Pick, mut answer: Box<Answer>) -> Box<Answer> {
+    fn dress(&mut self, pick: &Pick, mut answer: Box<Answer>) -> Box<Answer> {
+        let cluster = self.cluster_of(pick).to_owned();
         let head = &mut answer.head;
         for name in hop_by_hop(&head.headers) {
             head.remove_header(&name);
@@ -421,10 +425,11 @@ impl Journey<'_> {
             let revision = format!("{version}.{revision}");
             // Names and ids that the schema allows are valid header values.
             let _ = head.insert_header(HEADER_CLUSTER, &self.state.config.cluster);
-            let _ = head.insert_header(HEADER_REVISION, revision);
+            let _ = head.insert_header(HEADER_REVISION, &revision);
+            self.routed.revision = revision;
         }
-        let status = head.status;
-        count(self.state, self.model, self.cluster_of(pick), status, "");
+        count(self.state, self.model, &cluster, head.status, "");
+        self.routed.cluster = cluster;
         answer
     }
 }

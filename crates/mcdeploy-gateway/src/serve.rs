@@ -7,26 +7,27 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, StatusCode, Version, header};
-use pingora::{
-    http::{RequestHeader, ResponseHeader},
-    protocols::{http::ServerSession, l4},
-};
+use futures::future::join_all;
+use http::{HeaderMap, StatusCode, header};
+use pingora::{http::RequestHeader, protocols::http::ServerSession};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    access::{self, Line, Routed},
+    downstream::Downstream,
+    pass_on::{self, Gone, Passed, Upstreams},
     path::{self, Target},
     proxy::{Request, Response, count, respond},
-    reply::{HEADER_GATEWAY_REASON, Reason, Reply},
+    reply::{Reason, Reply},
     room::{Full, Held},
     slots::{Slot, Slots, Wait},
     state::State,
-    upstream_try::Answer,
 };
 
 /// Between attempts to accept while the process has too many open files.
@@ -43,12 +44,16 @@ struct Idle {
     begun: BytesMut,
 }
 
-/// The client is gone, or what it sent is not HTTP: nothing more to say to it.
-struct Gone;
+/// Where clients connect to.
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    /// `None`: without TLS.
+    pub(crate) tls: Option<TlsAcceptor>,
+}
 
-/// Serves `listener` until `cancel`, then drains: for a while new connections are still
+/// Serves `listeners` until `cancel`, then drains: for a while new connections are still
 /// taken (each for one request), then what is under way may end.
-pub(crate) async fn serve(state: Arc<State>, listener: TcpListener, cancel: CancellationToken) {
+pub(crate) async fn serve(state: Arc<State>, listeners: Vec<Listener>, cancel: CancellationToken) {
     let tasks = TaskTracker::new();
     let closing = CancellationToken::new();
     let slots = Slots::new(state.config.limits.connections);
@@ -58,11 +63,14 @@ pub(crate) async fn serve(state: Arc<State>, listener: TcpListener, cancel: Canc
         state.start_draining();
         sleep(timings.drain_delay).await;
     };
+    let accepts = listeners
+        .iter()
+        .map(|one| accept(&state, one, &slots, &tasks, &closing));
     tokio::select! {
-        () = accept(&state, &listener, &slots, &tasks, &closing) => {}
+        _ = join_all(accepts) => {}
         () = drained => {}
     }
-    drop(listener);
+    drop(listeners);
     closing.cancel();
     tasks.close();
     if timeout(timings.drain, tasks.wait()).await.is_err() {
@@ -75,19 +83,22 @@ pub(crate) async fn serve(state: Arc<State>, listener: TcpListener, cancel: Canc
 
 async fn accept(
     state: &Arc<State>,
-    listener: &TcpListener,
+    listener: &Listener,
     slots: &Slots,
     tasks: &TaskTracker,
     closing: &CancellationToken,
 ) {
     loop {
-        match listener.accept().await {
+        match listener.socket.accept().await {
             Ok((stream, peer)) => {
                 let slot = slots.enter(peer.ip()).await;
                 let (state, closing) = (state.clone(), closing.clone());
+                let tls = listener.tls.clone();
                 tasks.spawn(async move {
                     state.metrics.connections.inc();
-                    connection(&state, stream, peer, &slot, &closing).await;
+                    if let Some(stream) = greet(&state, stream, peer, &slot, tls).await {
+                        connection(&state, stream, &slot, &closing).await;
+                    }
                     state.metrics.connections.dec();
                 });
             }
@@ -99,18 +110,37 @@ async fn accept(
     }
 }
 
-async fn connection(
+/// What comes before the first request. `None`: the client is gone, or speaks no TLS.
+async fn greet(
     state: &State,
     stream: TcpStream,
     peer: SocketAddr,
     slot: &Slot,
-    closing: &CancellationToken,
-) {
+    tls: Option<TlsAcceptor>,
+) -> Option<Downstream> {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "no TCP_NODELAY");
     }
+    let Some(tls) = tls else {
+        return Some(Downstream::plain(stream));
+    };
+    let wait = slot.wait();
+    let greeted = tokio::select! {
+        greeted = timeout(state.config.timings.head, tls.accept(stream)) => greeted.ok()?,
+        () = wait.has_to_close() => return None,
+    };
+    match greeted {
+        Ok(stream) => Some(Downstream::tls(stream)),
+        Err(error) => {
+            tracing::debug!(%peer, %error, "no TLS");
+            None
+        }
+    }
+}
+
+async fn connection(state: &State, stream: Downstream, slot: &Slot, closing: &CancellationToken) {
     let mut idle = Some(Idle {
-        stream: Box::new(l4::stream::Stream::from(stream)),
+        stream: Box::new(stream),
         begun: BytesMut::new(),
     });
     while let Some(now) = idle {
@@ -149,11 +179,12 @@ async fn one_request(
         Head::None => return None,
         Head::Refused(reply) => {
             count(state, "", "", reply.status, reply.reason.as_str());
-            let _ = write_own(state, &mut session, reply).await;
+            let id = access::request_id(&HeaderMap::new(), &mut state.rng());
+            let _ = pass_on::own(state, &mut session, &id, reply, &mut Passed::default()).await;
             return None;
         }
     }
-    session.set_write_timeout(Some(timings.idle));
+    session.set_write_timeout(Some(timings.stream_idle));
     let keep = session.get_keepalive().is_some() && !state.is_draining();
     let keepalive = keep.then_some(timings.client_keepalive.as_secs());
     session.set_keepalive(keepalive);
@@ -248,19 +279,50 @@ fn head_bytes(head: &RequestHeader) -> usize {
     head.raw_path().len() + fields
 }
 
+/// Reads the rest of a request, answers it, and tells the log.
 async fn answer(
     state: &State,
     session: &mut ServerSession,
     client: IpAddr,
     wait: Wait<'_>,
 ) -> Result<(), Gone> {
+    let begun = Instant::now();
     let head = session.req_header();
     let mut request = Request {
         method: head.method.clone(),
         path: String::from_utf8_lossy(head.raw_path()).into_owned(),
         headers: head.headers.clone(),
+        id: access::request_id(&head.headers, &mut state.rng()),
         body: None,
     };
+    let mut passed = Passed::default();
+    let (routed, result) = exchange(state, session, client, wait, &mut request, &mut passed).await;
+    let line = Line {
+        client,
+        id: &request.id,
+        headers: &request.headers,
+        method: request.method.as_str(),
+        path: &request.path,
+        body_bytes: request.body.map_or(0, |body| body.len()),
+        begun,
+        routed: &routed,
+        status: passed.status,
+        reason: passed.reason,
+        answer_bytes: passed.bytes,
+        end: passed.end,
+    };
+    line.write(state.config.access_log);
+    result
+}
+
+async fn exchange(
+    state: &State,
+    session: &mut ServerSession,
+    client: IpAddr,
+    wait: Wait<'_>,
+    request: &mut Request,
+    passed: &mut Passed,
+) -> (Routed, Result<(), Gone>) {
     let model = match path::parse(&request.path) {
         Some(Target::Model { model, .. }) => model,
         _ => "",
@@ -268,7 +330,7 @@ async fn answer(
     let mut room = state.room.hold(client, model);
     let read = tokio::select! {
         read = read_body(state, session, &mut room) => read,
-        () = wait.has_to_close() => return Err(Gone),
+        () = wait.has_to_close() => return (Routed::default(), Err(Gone)),
     };
     // From here on it has a request.
     drop(wait);
@@ -276,21 +338,30 @@ async fn answer(
         Ok(body) => request.body = body,
         Err(reply) => {
             count(state, "", "", reply.status, reply.reason.as_str());
-            return write_own(state, session, reply).await;
+            let written = pass_on::own(state, session, &request.id, reply, passed).await;
+            return (Routed::default(), written);
         }
     }
-    let response = tokio::select! {
-        response = respond(state, &request) => response,
+    let (response, routed) = tokio::select! {
+        responded = respond(state, request) => responded,
         // Ends with an error only: the client left, and nobody needs the answer.
         _ = session.read_body_or_idle(true) => {
             state.metrics.client_gone.inc();
-            return Err(Gone);
+            return (Routed::default(), Err(Gone));
         }
     };
-    match response {
-        Response::Own(reply) => write_own(state, session, reply).await,
-        Response::Upstream(answer) => pass_on(state, session, &request.method, *answer).await,
-    }
+    let written = match response {
+        Response::Own(reply) => pass_on::own(state, session, &request.id, reply, passed).await,
+        Response::Upstream(answer) => {
+            let answer = Upstreams {
+                answer: *answer,
+                request,
+                routed: &routed,
+            };
+            pass_on::upstreams(state, session, answer, passed).await
+        }
+    };
+    (routed, written)
 }
 
 /// Reads the body whole, so that it can be sent to more than one upstream.
@@ -383,84 +454,4 @@ fn too_large(limit: usize) -> Reply {
 fn cut_short(what: &str) -> Reply {
     let message = format!("the body of the request was not read: {what}");
     Reply::error(StatusCode::BAD_REQUEST, Reason::BadRequest, &message).and_close()
-}
-
-async fn write_own(state: &State, session: &mut ServerSession, reply: Reply) -> Result<(), Gone> {
-    if reply.close {
-        session.set_keepalive(None);
-    }
-    let head = own_head(state, &reply).map_err(|_| Gone)?;
-    session
-        .write_response_header(Box::new(head))
-        .await
-        .map_err(|_| Gone)?;
-    session
-        .write_response_body(reply.body, true)
-        .await
-        .map_err(|_| Gone)
-}
-
-fn own_head(state: &State, reply: &Reply) -> pingora::Result<ResponseHeader> {
-    let mut head = ResponseHeader::build(reply.status, Some(5))?;
-    head.insert_header(header::CONTENT_TYPE, "application/json")?;
-    head.insert_header(header::CONTENT_LENGTH, reply.body.len())?;
-    head.insert_header(HEADER_GATEWAY_REASON, reply.reason.as_str())?;
-    head.insert_header("mcdeploy-gateway", state.config.cluster.as_str())?;
-    if matches!(reply.reason, Reason::Overloaded | Reason::TooManyRequests) {
-        head.insert_header(header::RETRY_AFTER, "1")?;
-    }
-    Ok(head)
-}
-
-async fn pass_on(
-    state: &State,
-    session: &mut ServerSession,
-    method: &Method,
-    answer: Answer,
-) -> Result<(), Gone> {
-    let Answer {
-        mut head,
-        first,
-        rest,
-    } = answer;
-    let sized = head.headers.contains_key(header::CONTENT_LENGTH);
-    if rest.is_some() && !sized {
-        if session.req_header().version == Version::HTTP_11 {
-            head.insert_header(header::TRANSFER_ENCODING, "chunked")
-                .map_err(|_| Gone)?;
-        } else {
-            session.set_keepalive(None);
-        }
-    }
-    head.set_version(Version::HTTP_11);
-    session
-        .write_response_header(Box::new(head))
-        .await
-        .map_err(|_| Gone)?;
-    let none = method == Method::HEAD;
-    let end = rest.is_none();
-    let first = if none { Bytes::new() } else { first };
-    session
-        .write_response_body(first, end)
-        .await
-        .map_err(|_| Gone)?;
-    let Some(mut rest) = rest else {
-        return Ok(());
-    };
-    loop {
-        // A broken answer is passed on as one: the connection ends before the body does.
-        let part = timeout(state.config.timings.idle, rest.read()).await;
-        match part.map_err(|_| Gone)?.map_err(|_| Gone)? {
-            Some(part) => session
-                .write_response_body(part, false)
-                .await
-                .map_err(|_| Gone)?,
-            None => break,
-        }
-    }
-    state.pool.give_back(rest).await;
-    session
-        .write_response_body(Bytes::new(), true)
-        .await
-        .map_err(|_| Gone)
 }

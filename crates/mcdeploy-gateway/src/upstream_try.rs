@@ -11,7 +11,7 @@ use pingora::{
     protocols::http::v1::client::HttpSession,
     upstreams::peer::{HttpPeer, Peer},
 };
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use crate::config::Timings;
 
@@ -156,6 +156,35 @@ impl Pool {
             })?;
         let session = HttpSession::new(stream);
         self.talk(session, peer, request, false).await
+    }
+
+    /// Waits for the first part of the body of `answer`, until which another upstream can
+    /// still answer. At `until`, the head goes on alone: it may be long before a model that
+    /// streams says its first word.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub(crate) async fn first_part(
+        &self,
+        mut answer: Answer,
+        until: Instant,
+    ) -> Result<Answer, TryError> {
+        let Some(rest) = &mut answer.rest else {
+            return Ok(answer);
+        };
+        match timeout_at(until, rest.read()).await {
+            Ok(Ok(Some(part))) => answer.first = part,
+            Ok(Ok(None)) => {
+                if let Some(rest) = answer.rest.take() {
+                    self.give_back(rest).await;
+                }
+                let none = answer.head.insert_header(http::header::CONTENT_LENGTH, 0);
+                none.map_err(|e| TryError::Malformed(brief(&e)))?;
+            }
+            Ok(Err(error)) => return Err(error),
+            Err(_) => {}
+        }
+        Ok(answer)
     }
 
     async fn talk(

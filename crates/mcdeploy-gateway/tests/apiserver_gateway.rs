@@ -63,6 +63,7 @@ impl World {
         let gateway = Gateway::bind(Options {
             config,
             listen: any,
+            tls: None,
             admin: any,
             state_dir: Some(state_dir.path().join("state")),
         });

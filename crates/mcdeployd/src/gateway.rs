@@ -4,8 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, anyhow, ensure};
 use mcdeploy_gateway::{
-    Config, Gateway, Options, Source,
-    config::{HealthConfig, Limits, RetryConfig, Timings},
+    Config, Gateway, Options, Source, Tls,
+    config::{AccessLog, HealthConfig, Limits, RetryConfig, Timings},
     kube_client,
 };
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,13 @@ pub(crate) struct Args {
     /// machine without IPv6.
     #[arg(long, default_value = "[::]:8080")]
     listen: SocketAddr,
+    /// Directory of tls.crt and tls.key, both PEM, for clients over TLS: a mounted Secret of type
+    /// kubernetes.io/tls. Changes are taken while connections go on.
+    #[arg(long)]
+    tls_dir: Option<PathBuf>,
+    /// Address for clients over TLS. Other gateways come to that of --listen.
+    #[arg(long, default_value = "[::]:8443", requires = "tls_dir")]
+    tls_listen: SocketAddr,
     /// Address of /healthz, /livez and /metrics.
     #[arg(long, default_value = "[::]:9090")]
     admin: SocketAddr,
@@ -73,6 +80,14 @@ pub(crate) struct Args {
     /// Time-out of the body of a request.
     #[arg(long, default_value = "30s", value_parser = duration)]
     body_timeout: Duration,
+    /// Time-out between two parts of an answer that comes part by part, and for writing a part to
+    /// the client.
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    stream_idle_timeout: Duration,
+    /// Which requests have a line in the log (target `access`): `failed` are those that were
+    /// answered with 5xx, or whose answer broke.
+    #[arg(long, value_enum, default_value_t = Which::Failed)]
+    access_log: Which,
     /// Connections from clients. Beyond, one that waits for a request is closed for each that
     /// comes.
     #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -90,6 +105,24 @@ pub(crate) struct Args {
     /// For tests: check and eject nothing.
     #[arg(long, hide = true)]
     no_checks: bool,
+}
+
+/// Which requests have a line in the log.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Which {
+    None,
+    Failed,
+    All,
+}
+
+impl From<Which> for AccessLog {
+    fn from(which: Which) -> Self {
+        match which {
+            Which::None => Self::None,
+            Which::Failed => Self::Failed,
+            Which::All => Self::All,
+        }
+    }
 }
 
 /// Serves until `cancel`, then drains.
@@ -123,6 +156,7 @@ impl Args {
             request: self.request_timeout,
             head: self.head_timeout,
             body: self.body_timeout,
+            stream_idle: self.stream_idle_timeout,
             client_keepalive: self.client_idle_timeout,
             drain_delay: self.drain_delay,
             drain: self.drain_timeout,
@@ -142,6 +176,7 @@ impl Args {
             budget_percent: self.retry_budget,
             ..config.retries
         };
+        config.access_log = self.access_log.into();
         config.limits = Limits {
             body_bytes: mib(self.max_body_mib),
             buffered_bytes: mib(self.max_bodies_mib),
@@ -151,6 +186,10 @@ impl Args {
         Options {
             config,
             listen: on_this_machine(self.listen),
+            tls: self.tls_dir.map(|dir| Tls {
+                listen: on_this_machine(self.tls_listen),
+                dir,
+            }),
             admin: on_this_machine(self.admin),
             state_dir: Some(self.state_dir),
         }

@@ -357,6 +357,28 @@ async fn nothing_but_the_gateways_own_port_is_open_to_all() {
     assert!(!without.contains("NetworkPolicy"));
 }
 
+#[test]
+fn tls_for_clients_is_a_mounted_secret_with_a_port_of_its_own() {
+    let with = template("member.gateway.tls.secretName=inference-tls").unwrap();
+    let parts = [
+        "--tls-dir=/etc/mcdeploy/tls",
+        "mountPath: /etc/mcdeploy/tls",
+        "secretName: inference-tls",
+        "containerPort: 8443",
+        "port: 443",
+        "targetPort: https",
+        "port: https",
+    ];
+    for part in parts {
+        assert!(with.contains(part), "{part}: {with}");
+    }
+    let without = template("member.gateway.accessLog=all").unwrap();
+    for part in ["--tls", "8443", "https"] {
+        assert!(!without.contains(part), "{part}: {without}");
+    }
+    assert!(without.contains("--access-log=all"), "{without}");
+}
+
 #[tokio::test]
 async fn the_gateway_stands_where_the_hub_looks_for_it() {
     let shared = Shared::get();

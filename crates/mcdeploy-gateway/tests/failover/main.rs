@@ -14,4 +14,6 @@ mod load;
 mod outage;
 mod requests;
 mod restart;
+mod streams;
+mod tls;
 mod world;

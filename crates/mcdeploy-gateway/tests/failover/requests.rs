@@ -72,14 +72,19 @@ impl Lone {
         format!("http://{}{path}", self.address)
     }
 
-    async fn get(&self, path: &str) -> Response {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.client.get(self.url(path)).send().await.unwrap()
     }
 
-    async fn metrics(&self) -> String {
+    pub(crate) async fn metrics(&self) -> String {
         let url = format!("http://{}/metrics", self.admin);
         let response = self.client.get(url).send().await.unwrap();
         response.text().await.unwrap()
+    }
+
+    /// Starts to drain.
+    pub(crate) fn cancel(&self) {
+        self.cancel.cancel();
     }
 
     pub(crate) async fn post(&self, body: impl Into<reqwest::Body>) -> Response {

@@ -116,6 +116,7 @@ pub(crate) async fn gateway(config: Config, state_dir: Option<&Path>) -> Gateway
     let options = Options {
         config,
         listen: any,
+        tls: None,
         admin: any,
         state_dir: state_dir.map(Into::into),
     };
