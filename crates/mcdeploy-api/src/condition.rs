@@ -130,6 +130,8 @@ words! {
         GatewayBehind,
         /// The new revision does not answer through the gateway.
         ProbeFailed,
+        /// The revision fails in another cluster, so it goes no further here.
+        RevisionFailed,
         /// The hub cannot see this cluster: nothing is concluded from that.
         Unreachable,
         /// The cluster's credentials were refused.

@@ -35,6 +35,9 @@ mod routing_snapshot;
 mod staging;
 mod traffic_policy;
 
+/// A moment, as Kubernetes writes it: in seconds.
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 pub use artifact_store::{
     ArtifactStore, ArtifactStoreSpec, ArtifactStoreStatus, AzureBlobLocation, Empty, GcsLocation,
     S3Checksums, S3Location, StoreAuth, StoreLocation,

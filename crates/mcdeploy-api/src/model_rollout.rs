@@ -1,5 +1,6 @@
 //! `ModelRollout`: the record of one change of a deployment.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -95,19 +96,22 @@ pub struct RolloutStep {
     /// The evidence, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// Since when it is blocked or not seen, whatever the reason; absent: it is neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_since: Option<Time>,
 }
 
 /// How far one cluster is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RolloutStepState {
-    /// An earlier wave is not finished.
+    /// An earlier wave is not finished, or the revision fails in another cluster.
     Waiting,
     /// Under way.
     Running,
     /// The target takes this region's traffic.
     Done,
-    /// Stopped by a fault of this cluster, its store or its pods; it goes on when the
-    /// fault is mended.
+    /// Stopped by a fault of this cluster, its store or its pods, or of the revision in another
+    /// cluster; it goes on when the fault is mended.
     Blocked,
     /// The cluster cannot be seen.
     Unknown,

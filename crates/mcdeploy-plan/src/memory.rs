@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use mcdeploy_api::{Epoch, Reason, RolloutStepState, Sha256Digest};
+use mcdeploy_api::{Epoch, Reason, RolloutStepState, Sha256Digest, Time};
 
 use crate::{
     action::{Action, Plan},
@@ -61,6 +61,15 @@ struct Since {
     running: Option<((RevisionId, Reason, String), Timestamp)>,
     refused: Option<(RevisionId, String)>,
     staging: Option<(RevisionId, Timestamp)>,
+    held: Option<(RevisionId, Timestamp)>,
+}
+
+/// Blocked, or not seen.
+fn is_held(state: RolloutStepState) -> bool {
+    match state {
+        RolloutStepState::Blocked | RolloutStepState::Unknown => true,
+        RolloutStepState::Waiting | RolloutStepState::Running | RolloutStepState::Done => false,
+    }
 }
 
 impl Memory {
@@ -93,6 +102,25 @@ impl Memory {
             member.refused.clone_from(&since.refused);
             member.staging_since.clone_from(&since.staging);
         }
+        self.recall_held(world);
+    }
+
+    /// Since when clusters are held is written down in the rollout, unless its kind is older than
+    /// this operator and has no field for it.
+    fn recall_held(&self, world: &mut World) {
+        let name = world.deployment.rollout_name();
+        let mut rollouts = world.rollouts.iter_mut();
+        let Some(rollout) = rollouts.find(|rollout| rollout.name == name) else {
+            return;
+        };
+        for step in &mut rollout.status.steps {
+            let since = self.clusters.get(step.cluster.as_str());
+            let held = since.and_then(|since| since.held.as_ref());
+            let held = held.filter(|(revision, _)| *revision == rollout.spec.to_revision);
+            if is_held(step.state) && step.held_since.is_none() {
+                step.held_since = held.map(|(_, at)| Time(*at));
+            }
+        }
     }
 
     /// Remembers how far a plan found each cluster.
@@ -109,6 +137,10 @@ impl Memory {
                     false
                 }
             };
+            let before = since.held.take();
+            let before = before.filter(|(revision, _)| *revision == step.revision);
+            let held = before.unwrap_or_else(|| (step.revision.clone(), now));
+            since.held = is_held(step.state).then_some(held);
             // It lasts beyond the waiting: that does not begin again.
             let before = since.staging.take().filter(|(revision, _)| {
                 *revision == step.revision && step.state != RolloutStepState::Done

@@ -31,6 +31,7 @@ pub fn plan(world: &World) -> Plan {
     plan.actions.extend(upkeep::forget(world, &placement));
     plan.actions.extend(artifact::stage(world, &placement));
     let judged = rollout::judge_all(world, &placement);
+    let dwells = judged.iter().any(|judged| judged.dwells);
     plan.steps = take(&mut plan.actions, &mut raises, judged);
     let judged = rollout::judge_joining(world, &placement);
     plan.joining = take(&mut plan.actions, &mut raises, judged);
@@ -42,7 +43,7 @@ pub fn plan(world: &World) -> Plan {
     plan.actions.extend(left.actions);
     plan.waiting = waiting(plan.steps.iter().chain(&plan.joining));
     plan.waiting.extend(left.waiting);
-    plan.draining = told.draining || left.draining;
+    plan.draining = told.draining || left.draining || dwells;
     plan.target = Some((placement.target.revision, placement.target.record));
     upkeep::rest(world, plan)
 }

@@ -1,13 +1,13 @@
 //! How far each cluster is, what it needs next, and when the next wave begins.
 
 mod asks;
+mod gate;
 mod keep;
 mod record;
 mod stages;
 
-use mcdeploy_api::RolloutStepState;
-
 pub(crate) use asks::asks;
+use gate::{Failures, Fault, Gate, has_lasted, lets_pass};
 pub(crate) use keep::keep;
 use keep::kept;
 pub(crate) use record::records;
@@ -26,6 +26,10 @@ use crate::{
 pub(crate) struct Judged {
     pub(crate) step: Step,
     pub(crate) actions: Vec<Action>,
+    /// Whose fault it is that it cannot go on, where it cannot.
+    pub(crate) fault: Option<Fault>,
+    /// Something is wrong here, and does not count yet.
+    pub(crate) dwells: bool,
     /// Weight may go to the target here: everything was seen that has to be.
     pub(crate) raise: bool,
     /// All that is missing is this probe.
@@ -34,16 +38,22 @@ pub(crate) struct Judged {
 
 /// Judges every cluster in scope, in wave order.
 pub(crate) fn judge_all(world: &World, placement: &Placement) -> Vec<Judged> {
+    let failures = Failures::of(world, placement);
+    let version = &placement.target.record.version;
     let mut open = true;
     let mut all = Vec::new();
     for wave in &placement.waves {
-        let judged: Vec<_> = wave
-            .iter()
-            .filter_map(|name| Some((name, world.members.get(name)?)))
-            .map(|(name, member)| judge(world, &placement.target, name, member, open))
-            .collect();
-        open = open && judged.iter().all(|judged| lets_pass(judged.step.state));
-        all.extend(judged);
+        let members = wave.iter();
+        let members = members.filter_map(|name| Some((name, world.members.get(name)?)));
+        let mut passes = true;
+        for (name, member) in members {
+            let gate = failures.gate(version, name, open);
+            let mut judged = judge(world, &placement.target, name, member, &gate);
+            judged.dwells = judged.fault.is_some() && !has_lasted(world, &judged);
+            passes &= lets_pass(world, &judged);
+            all.push(judged);
+        }
+        open &= passes;
     }
     all
 }
@@ -56,17 +66,8 @@ pub(crate) fn judge_joining(world: &World, placement: &Placement) -> Vec<Judged>
     let joining = placement.joining.iter();
     let members = joining.filter_map(|name| Some((name, world.members.get(name)?)));
     members
-        .map(|(name, member)| judge(world, goal, name, member, true))
+        .map(|(name, member)| judge(world, goal, name, member, &Gate::Open))
         .collect()
-}
-
-/// A cluster that is merely under way holds the waves behind it; one that cannot go on
-/// does not: the other clouds finish.
-fn lets_pass(state: RolloutStepState) -> bool {
-    match state {
-        RolloutStepState::Waiting | RolloutStepState::Running => false,
-        RolloutStepState::Done | RolloutStepState::Blocked | RolloutStepState::Unknown => true,
-    }
 }
 
 /// The objects of a revision as they should be in a cluster.

@@ -144,6 +144,7 @@ impl World {
             admin: None,
             timings: Timings {
                 drain: jiff::SignedDuration::from_millis(300),
+                dwell: jiff::SignedDuration::from_millis(300),
                 ..Timings::default()
             },
             lease: lease::Timing::default(),

@@ -2,9 +2,9 @@
 
 use k8s_openapi::api::{
     apps::v1::{ControllerRevision, Deployment},
-    core::v1::{Secret, Service},
+    core::v1::{Pod, Secret, Service},
 };
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use mcdeploy_api::{ModelDeployment, ModelDeploymentStatus, RoutingSnapshot, Ternary, names};
 use mcdeploy_cluster::Delete;
 use serde_json::json;
@@ -25,9 +25,11 @@ async fn clusters_come_and_go_and_deleted_deployments_leave_nothing() {
         a_cluster_that_is_not_placed_is_emptied(&world).await;
         a_deleted_deployment_waits_for_a_lost_cluster(&world).await;
         a_lost_cluster_can_be_let_go(&world).await;
+        what_fails_first_starts_nowhere_else(&world).await;
     };
     let bounded = tokio::time::timeout(std::time::Duration::from_mins(4), story);
-    world.operate_while(always(), bounded).await.unwrap();
+    let led = Box::pin(world.operate_while(always(), bounded));
+    led.await.unwrap();
 }
 
 /// How many objects a deployment's namespace has in a cluster.
@@ -161,4 +163,69 @@ async fn a_lost_cluster_can_be_let_go(world: &World) {
     })
     .await;
     assert_eq!(objects(world, "gcp", ns).await, 4);
+}
+
+/// v2 crashes in aws, whose wave is the first.
+async fn what_fails_first_starts_nowhere_else(world: &World) {
+    let ns = "fail";
+    prepare(world, ns).await;
+    world.push(ns, "fail", "v1", "aws").await;
+    world.rollout(ns, "fail", "v1", &BOTH, None).await;
+    world.until_complete(ns, "fail", 1).await;
+    world.push(ns, "fail", "v2", "aws").await;
+    let aws = &world.clouds["aws"];
+    aws.gateway.let_pods_fail(true);
+    world.rollout(ns, "fail", "v2", &BOTH, None).await;
+    let pod = a_pod_that_crashes(world, ns).await;
+    let stopped = |status: &ModelDeploymentStatus| row(status, "gcp").reason == "RevisionFailed";
+    let status = world.until(ns, "fail", "stopped in gcp", stopped).await;
+    assert!(serves(&status, "aws", "v1") && serves(&status, "gcp", "v1"));
+    let message = &row(&status, "gcp").message;
+    assert_eq!(
+        message,
+        "v2 fails in aws (CrashLoop), so it goes no further"
+    );
+    assert!(row(&status, "aws").message.contains("exit code 3"));
+    let gcp = &world.clouds["gcp"].client;
+    let there = gcp.list::<Deployment>(Some(ns), "").await.unwrap();
+    assert_eq!(there.len(), 1, "of v1 alone");
+    let pods = Api::<Pod>::namespaced(aws.client.kube().clone(), ns);
+    pods.delete(&pod, &DeleteParams::default()).await.unwrap();
+    aws.gateway.let_pods_fail(false);
+    world.until_complete(ns, "fail", 2).await;
+}
+
+/// Makes, in aws, the pod of v2 that a kubelet would make, as one that ends again and again.
+async fn a_pod_that_crashes(world: &World, ns: &str) -> String {
+    let client = &world.clouds["aws"].client;
+    let mut template = None;
+    eventually("v2 is applied in aws", async || {
+        let all = client.list::<Deployment>(Some(ns), "").await.unwrap();
+        let unready = |d: &&Deployment| {
+            let status = d.status.as_ref();
+            status.and_then(|status| status.ready_replicas).is_none()
+        };
+        template = all.iter().find(unready).map(|d| d.spec.template.clone());
+        template.is_some()
+    })
+    .await;
+    let template = template.unwrap();
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": { "name": "crashing", "labels": template.metadata.unwrap().labels },
+        "spec": { "containers": [{ "name": "server", "image": "registry.test/server" }] },
+    }))
+    .unwrap();
+    let pods = Api::<Pod>::namespaced(client.kube().clone(), ns);
+    pods.create(&PostParams::default(), &pod).await.unwrap();
+    let ended = json!({ "terminated": { "exitCode": 3 } });
+    let status = json!({ "status": { "containerStatuses": [{
+        "name": "server", "image": "", "imageID": "", "ready": false, "restartCount": 4,
+        "state": { "waiting": { "reason": "CrashLoopBackOff" } }, "lastState": ended,
+    }]}});
+    let patch = Patch::Merge(&status);
+    let params = PatchParams::default();
+    pods.patch_status("crashing", &params, &patch)
+        .await
+        .unwrap();
+    "crashing".to_owned()
 }

@@ -2,7 +2,11 @@
 
 use mcdeploy_api::{Reason, RolloutStep, RolloutStepState};
 
-use super::{Judged, wanted_objects};
+use super::{
+    Judged,
+    gate::{Fault, Gate, fault},
+    wanted_objects,
+};
 use crate::{
     action::{Action, Step},
     artifact::{self, Artifact},
@@ -17,7 +21,7 @@ pub(super) fn judge(
     goal: &Goal,
     name: &ClusterName,
     member: &MemberFacts,
-    open: bool,
+    gate: &Gate,
 ) -> Judged {
     let mut judged = Judged {
         step: Step {
@@ -28,12 +32,15 @@ pub(super) fn judge(
             message: String::new(),
         },
         actions: vec![],
+        fault: None,
+        dwells: false,
         raise: false,
         probe: None,
     };
     let view = match &member.sight {
         Sight::Unknown { reason, message } => {
             judged.set(RolloutStepState::Unknown, *reason, message.clone());
+            judged.fault = Some(Fault::Place);
             return judged;
         }
         Sight::Seen(view) => view,
@@ -41,7 +48,7 @@ pub(super) fn judge(
     if serves_only(world, name, &goal.revision) {
         already_serving(world, goal, member, view, &mut judged);
     } else {
-        bring_up(world, goal, name, member, view, open, &mut judged);
+        bring_up(world, goal, name, member, view, gate, &mut judged);
     }
     let stuck = member
         .running_since
@@ -49,7 +56,16 @@ pub(super) fn judge(
     if stuck && judged.step.state == RolloutStepState::Running {
         judged.step.state = RolloutStepState::Blocked;
     }
+    let Step { state, reason, .. } = judged.step;
+    if state == RolloutStepState::Blocked && reason != Reason::RevisionFailed {
+        judged.fault = Some(fault(reason, stuck, serves_anywhere(world, &goal.revision)));
+    }
     judged
+}
+
+fn serves_anywhere(world: &World, target: &RevisionId) -> bool {
+    let mut clusters = world.members.keys();
+    clusters.any(|cluster| world.serving(cluster).iter().any(|(id, _)| id == target))
 }
 
 impl Judged {
@@ -128,7 +144,7 @@ fn bring_up(
     name: &ClusterName,
     member: &MemberFacts,
     view: &MemberView,
-    open: bool,
+    gate: &Gate,
     judged: &mut Judged,
 ) {
     let version = match world.usable_store(member) {
@@ -139,10 +155,19 @@ fn bring_up(
     judged.actions.extend(actions);
     let (image, actions) = artifact::image(world, &goal.record, name, member);
     judged.actions.extend(actions);
-    if !open {
+    match gate {
+        Gate::Open => {}
         // Bytes may travel ahead of their wave; pods and traffic may not.
-        let message = "an earlier wave is not finished";
-        return judged.set(RolloutStepState::Waiting, Reason::WaitingForWave, message);
+        Gate::Behind(why) => {
+            return judged.set(RolloutStepState::Waiting, Reason::WaitingForWave, why);
+        }
+        Gate::Stopped(why) => {
+            // What does not work is not worth the way.
+            judged.actions.retain(|action| {
+                !matches!(action, Action::StartTransfer(_) | Action::StartImageCopy(_))
+            });
+            return judged.blocked(Reason::RevisionFailed, why);
+        }
     }
     for needed in [artifact, image] {
         match needed {

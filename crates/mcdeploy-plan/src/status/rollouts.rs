@@ -1,7 +1,8 @@
 //! The record of each rollout.
 
 use mcdeploy_api::{
-    ConditionStatus, ConditionType, ModelRolloutStatus, Reason, RolloutStep, set_condition,
+    ConditionStatus, ConditionType, ModelRolloutStatus, Reason, RolloutStep, RolloutStepState,
+    Time, set_condition,
 };
 
 use super::conditions::complete;
@@ -22,7 +23,7 @@ pub(super) fn rollouts(world: &World, plan: &Plan) -> Vec<(String, ModelRolloutS
         }
         let mut status = rollout.status.clone();
         if rollout.name == current && plan.invalid.is_none() {
-            status.steps = plan.steps.iter().map(step).collect();
+            status.steps = plan.steps.iter().map(|one| step(world, one)).collect();
             let (state, reason, message) = complete(plan);
             let list = &mut status.conditions;
             let kind = ConditionType::Complete;
@@ -46,11 +47,19 @@ pub(super) fn rollouts(world: &World, plan: &Plan) -> Vec<(String, ModelRolloutS
     changed
 }
 
-fn step(step: &Step) -> RolloutStep {
+fn step(world: &World, step: &Step) -> RolloutStep {
+    let since = || world.held_since(&step.cluster, &step.revision);
+    let held_since = match step.state {
+        RolloutStepState::Blocked | RolloutStepState::Unknown => {
+            Some(Time(since().unwrap_or(world.now)))
+        }
+        RolloutStepState::Waiting | RolloutStepState::Running | RolloutStepState::Done => None,
+    };
     RolloutStep {
         cluster: step.cluster.to_string(),
         state: step.state,
         reason: step.reason.as_str().to_owned(),
         message: step.message.clone(),
+        held_since,
     }
 }

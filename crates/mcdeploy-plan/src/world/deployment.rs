@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use mcdeploy_api::{
     ConditionStatus, ConditionType, ModelDeploymentSpec, ModelDeploymentStatus, ModelRolloutSpec,
     ModelRolloutStatus,
 };
 
+use super::World;
 use crate::names::ClusterName;
 
 /// The `ModelDeployment`.
@@ -66,6 +68,22 @@ impl RolloutFacts {
         conditions.any(|condition| {
             condition.type_ == kind.as_str() && condition.status == ConditionStatus::True.as_str()
         })
+    }
+}
+
+impl World {
+    /// Since when the present rollout to `revision` is blocked or not seen in a cluster, as was
+    /// written down: a new leader goes on with it.
+    pub(crate) fn held_since(&self, cluster: &str, revision: &str) -> Option<Timestamp> {
+        let name = self.deployment.rollout_name();
+        let mut rollouts = self.rollouts.iter();
+        let rollout = rollouts.find(|rollout| rollout.name == name)?;
+        if rollout.spec.to_revision != revision {
+            return None;
+        }
+        let mut steps = rollout.status.steps.iter();
+        let step = steps.find(|step| step.cluster == cluster)?;
+        step.held_since.as_ref().map(|time| time.0)
     }
 }
 

@@ -10,6 +10,8 @@ pub struct Timings {
     pub drain: SignedDuration,
     /// A cluster whose state does not change for this long holds later waves no more.
     pub progress_deadline: SignedDuration,
+    /// What is wrong in a cluster counts for the others once it lasted so long.
+    pub dwell: SignedDuration,
     /// Pods wait so long for the caches of nodes.
     pub staging: SignedDuration,
     /// A transfer that ended without a verified copy is started again after this.
@@ -21,6 +23,7 @@ impl Default for Timings {
         Self {
             drain: SignedDuration::from_secs(5),
             progress_deadline: SignedDuration::from_mins(5),
+            dwell: SignedDuration::from_secs(30),
             staging: SignedDuration::from_mins(2),
             transfer_retry: SignedDuration::from_secs(60),
         }

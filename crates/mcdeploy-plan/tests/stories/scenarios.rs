@@ -70,6 +70,8 @@ enum Command {
     },
     DropObjects(String),
     DropSnapshot(String),
+    /// The hub has kinds of an earlier version.
+    OldKinds,
 }
 
 fn run(scenario: Scenario) -> String {
@@ -152,6 +154,7 @@ fn obey(sim: &mut Sim, command: Command) {
             sim.copies.remove(&(store.into(), version));
         }
         Command::DropObjects(name) => sim.truth.get_mut(&name).unwrap().revisions.clear(),
+        Command::OldKinds => sim.old_kinds = true,
         Command::DropSnapshot(name) => sim.truth.get_mut(&name).unwrap().snapshot = None,
     }
 }

@@ -1,7 +1,7 @@
 //! The invariants, asserted at the moment of each effect.
 
-use mcdeploy_api::ReplicaState;
-use mcdeploy_plan::{Action, World, input_hash};
+use mcdeploy_api::{Reason, ReplicaState};
+use mcdeploy_plan::{Action, ApplyRevision, World, input_hash};
 
 use super::{Sim, image};
 
@@ -78,6 +78,7 @@ impl Sim {
                 let (registry, cache) = (member.registry.as_ref(), member.cache.as_ref());
                 let hash = input_hash(&apply.revision, apply.replicas, "key1", registry, cache);
                 assert_eq!(apply.hash, hash);
+                self.check_start(before, apply);
                 let copy = (member.store.clone(), self.names[&apply.revision].clone());
                 assert_eq!(self.copies.get(&copy), Some(&ReplicaState::Verified));
                 if let Some(registry) = registry {
@@ -126,6 +127,28 @@ impl Sim {
             !first || held || self.world.deployment.held,
             "not held: {action:?}"
         );
+    }
+
+    /// Nothing of a revision is started in a cluster while it crashes in another one.
+    fn check_start(&self, before: &World, apply: &ApplyRevision) {
+        let is_new = !self.truth[&apply.cluster]
+            .revisions
+            .contains_key(&apply.revision);
+        let waves = mcdeploy_plan::waves(&before.deployment.spec, &before.members);
+        let scope: Vec<_> = waves.into_iter().flatten().collect();
+        if !is_new || !scope.contains(&apply.cluster) {
+            return;
+        }
+        for other in scope.iter().filter(|other| **other != apply.cluster) {
+            let seen = before.members[other].seen();
+            let objects = seen.and_then(|view| view.revisions.get(&apply.revision));
+            let problem = objects.and_then(|objects| objects.problem.as_ref());
+            let crashes = problem.is_some_and(|problem| problem.reason == Reason::CrashLoop);
+            let routes = seen.iter().flat_map(|view| &view.snapshot);
+            let mut routes = routes.flat_map(|snapshot| &snapshot.spec.revisions);
+            let serves = routes.any(|r| r.revision == *apply.revision && r.weight > 0);
+            assert!(!crashes || serves, "{apply:?} while it crashes in {other}");
+        }
     }
 
     /// Whether another placed cluster takes traffic, ready.

@@ -53,6 +53,8 @@ pub(crate) struct Sim {
     pub(crate) images: BTreeSet<PinnedImage>,
     pub(crate) versions: BTreeMap<String, ModelVersionSpec>,
     pub(crate) log: Vec<String>,
+    /// The hub's kinds are older than the operator: what they do not know is pruned.
+    pub(crate) old_kinds: bool,
     /// The deployment is gone.
     pub(crate) released: bool,
     /// Names of revisions, for readable logs.
@@ -186,6 +188,7 @@ impl Sim {
             images: BTreeSet::from([image()]),
             versions: BTreeMap::new(),
             log: vec![],
+            old_kinds: false,
             released: false,
             names: BTreeMap::new(),
             resource_version: 1,
@@ -538,6 +541,9 @@ impl Sim {
             let mut all = self.world.rollouts.iter_mut();
             if let Some(rollout) = all.find(|rollout| rollout.name == name) {
                 rollout.status = status;
+                for step in &mut rollout.status.steps {
+                    step.held_since.take_if(|_| self.old_kinds);
+                }
             }
         }
         if let (Some(policy), Some(status)) = (&mut self.world.policy, statuses.policy) {
