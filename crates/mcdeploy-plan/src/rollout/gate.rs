@@ -8,7 +8,11 @@
 use mcdeploy_api::{Reason, RolloutStepState};
 
 use super::{Judged, stages::judge};
-use crate::{names::ClusterName, placement::Placement, world::World};
+use crate::{
+    names::{ClusterName, RevisionId},
+    placement::Placement,
+    world::{MemberFacts, World},
+};
 
 /// Whose fault it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,11 +101,16 @@ impl Failures {
         let mut failures = Self::default();
         for (name, member) in members {
             let judged = judge(world, &placement.target, name, member, &Gate::Open);
-            if judged.fault != Some(Fault::Revision) {
-                continue;
+            let reason = if judged.fault == Some(Fault::Revision) {
+                Some(judged.step.reason)
+            } else {
+                // Something else may stand before it.
+                crashes(world, placement, name, member)
+            };
+            if let Some(reason) = reason {
+                failures.clusters.push((name.clone(), reason));
+                failures.lasted |= has_lasted(world, &judged);
             }
-            failures.clusters.push((name.clone(), judged.step.reason));
-            failures.lasted |= has_lasted(world, &judged);
         }
         failures
     }
@@ -129,6 +138,27 @@ impl Failures {
             Gate::Behind("an earlier wave is not finished".to_owned())
         }
     }
+}
+
+/// How pods of the target are seen failing where it does not serve yet, whatever else is wrong.
+fn crashes(
+    world: &World,
+    placement: &Placement,
+    name: &ClusterName,
+    member: &MemberFacts,
+) -> Option<Reason> {
+    let target = &placement.target.revision;
+    let problem = member.seen()?.revisions.get(target)?.problem.as_ref()?;
+    let serves = world.serving(name).iter().any(|(id, _)| id == target);
+    let anywhere = serves_anywhere(world, target);
+    let of_revision = fault(problem.reason, false, anywhere) == Fault::Revision;
+    (of_revision && !serves).then_some(problem.reason)
+}
+
+/// Whether the revision takes requests in any cluster.
+pub(super) fn serves_anywhere(world: &World, target: &RevisionId) -> bool {
+    let mut clusters = world.members.keys();
+    clusters.any(|cluster| world.serving(cluster).iter().any(|(id, _)| id == target))
 }
 
 /// Whether a cluster holds the waves behind it no more.

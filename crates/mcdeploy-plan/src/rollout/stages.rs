@@ -4,7 +4,7 @@ use mcdeploy_api::{Reason, RolloutStep, RolloutStepState};
 
 use super::{
     Judged,
-    gate::{Fault, Gate, fault},
+    gate::{Fault, Gate, fault, serves_anywhere},
     wanted_objects,
 };
 use crate::{
@@ -61,11 +61,6 @@ pub(super) fn judge(
         judged.fault = Some(fault(reason, stuck, serves_anywhere(world, &goal.revision)));
     }
     judged
-}
-
-fn serves_anywhere(world: &World, target: &RevisionId) -> bool {
-    let mut clusters = world.members.keys();
-    clusters.any(|cluster| world.serving(cluster).iter().any(|(id, _)| id == target))
 }
 
 impl Judged {

@@ -4,7 +4,7 @@
 use super::sim::{Faults, Sim};
 use mcdeploy_api::{ConditionStatus, RolloutStepState};
 use mcdeploy_plan::plan;
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::RngSeed};
 
 const MEMBERS: [&str; 3] = ["aws", "gcp", "azure"];
 
@@ -136,7 +136,7 @@ fn final_state(sim: &Sim) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_story_ends_as_desired_once_faults_are_healed(
