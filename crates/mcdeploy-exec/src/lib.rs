@@ -3,7 +3,8 @@
 //! Order: what the hub has to remember, then objects in each cluster, then the decision
 //! about traffic by compare-and-swap, then the snapshots that carry it. Clusters go side
 //! by side, and within one cluster in the plan's order; the first failure in a cluster
-//! ends that cluster's part and no other's. Nothing is repeated here: the caller
+//! ends that cluster's part and no other's. Its snapshot is told all the same, unless the
+//! cluster gave no answer. Nothing is repeated here: the caller
 //! looks again and plans again, which makes every effect safe to lose.
 //!
 //! **Upkeep**, the removal of something old, ends nothing when it is refused: nothing waits
@@ -151,11 +152,12 @@ impl Executor<'_> {
                 return outcome;
             }
         }
-        let failed = |cluster: &str| {
+        // What a cluster refuses says nothing about its gateways: traffic does not wait for it.
+        let silent = |cluster: &str| {
             let mut failed = outcome.failed.iter();
-            failed.any(|f| f.effect.cluster.as_deref() == Some(cluster) && f.ends_the_cluster())
+            failed.any(|f| f.effect.cluster.as_deref() == Some(cluster) && !f.error.was_answered())
         };
-        snapshots.retain(|cluster, _| !failed(cluster));
+        snapshots.retain(|cluster, _| !silent(cluster));
         outcome.extend(self.in_clusters(snapshots).await);
         outcome
     }

@@ -329,7 +329,7 @@ pub struct StartImageCopy {
     pub target: PinnedImage,
 }
 
-/// Why a deployment cannot be acted on. Nothing is changed then.
+/// Why a deployment cannot be acted on. Nothing but traffic is changed then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     /// The model version does not exist.

@@ -67,6 +67,34 @@ pub(crate) fn place(world: &World, target: Goal) -> Placement {
     placement
 }
 
+/// Who serves what while the spec asks for something that cannot be: what was asked for last,
+/// and no cluster less. `None`: nothing was.
+pub(crate) fn standing(world: &World) -> Option<Placement> {
+    let status = &world.deployment.status;
+    let revision = RevisionId::from(status.target_revision.as_ref()?);
+    let record = world.records.get(&revision)?.clone();
+    let mut placed = placed(&world.deployment.spec, &world.members);
+    let rows = status
+        .clusters
+        .iter()
+        .map(|row| ClusterName::from(&row.cluster));
+    let rows = rows.filter(|name| world.members.contains_key(name));
+    placed.extend(rows.collect::<Vec<_>>());
+    placed.sort();
+    placed.dedup();
+    Some(Placement {
+        base: None,
+        target: Goal {
+            revision,
+            record,
+            origin: None,
+        },
+        placed,
+        waves: vec![],
+        joining: vec![],
+    })
+}
+
 fn last_complete(world: &World, target: &Goal) -> Option<Goal> {
     let id = last_complete_revision(&world.rollouts)?;
     if *id == target.revision {

@@ -8,7 +8,7 @@ use crate::{
     artifact,
     asks::Ask,
     names::ClusterName,
-    placement::place,
+    placement::{place, standing},
     rollout::{self, Judged},
     traffic, upkeep,
     validate::validate,
@@ -48,8 +48,14 @@ pub fn plan(world: &World) -> Plan {
     upkeep::rest(world, plan)
 }
 
+/// Nothing is brought up and nothing is removed, but requests go where the policy says, and to
+/// what answers.
 fn invalid_plan(world: &World, invalid: Invalid) -> Plan {
+    let told = standing(world).map(|placement| traffic::plan(world, &placement, &[]));
+    let told = told.unwrap_or_default();
     Plan {
+        actions: told.actions,
+        draining: told.draining,
         waiting: vec![Waiting {
             cluster: None,
             reason: invalid.reason(),

@@ -41,6 +41,11 @@ async fn told_and_others_go_on(world: &World, ns: &str, why: &str, next: &str) {
     assert!(message.contains(why) && message.contains(next), "{message}");
     assert_eq!(condition(&status.conditions, "Complete"), "False");
     assert_eq!(row(&status, "aws").reason, "Serving");
+    let gateway = &world.clouds["gcp"].gateway;
+    eventually("requests of gcp go to aws", async || {
+        gateway.routes(ns, ns).1 == ["aws".to_owned()]
+    })
+    .await;
 }
 
 async fn pushed_to_both(world: &World, ns: &str) {

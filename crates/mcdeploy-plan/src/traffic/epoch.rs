@@ -46,10 +46,7 @@ pub(super) fn publish(
     let epoch = if stands {
         stored
     } else {
-        Epoch {
-            term: highest.term.max(world.term),
-            seq: highest.seq + 1,
-        }
+        next(highest, world.term)
     };
     let mut actions = Vec::new();
     if !stands {
@@ -79,7 +76,33 @@ fn highest_epoch(world: &World, policy: &PolicyFacts) -> Epoch {
     let applied = told.clone().flat_map(|s| s.applied.iter().map(|a| a.epoch));
     let told = told.map(|snapshot| snapshot.spec.epoch);
     let stored = policy.status.epoch.unwrap_or_default();
-    told.chain(applied).fold(stored, Epoch::max)
+    highest(stored, told.chain(applied))
+}
+
+/// No hub comes so far. What a member says beyond is not taken for an epoch: it could not be
+/// gone beyond, and every deployment would stand still.
+const MOST: Epoch = Epoch {
+    term: 1 << 31,
+    seq: 1 << 50,
+};
+
+/// The highest of what the hub stored and of what members say.
+fn highest(stored: Epoch, told: impl Iterator<Item = Epoch>) -> Epoch {
+    let possible = told.filter(|epoch| epoch.term <= MOST.term && epoch.seq <= MOST.seq);
+    possible.fold(stored, Epoch::max)
+}
+
+/// One above `highest`, for a leader of `term`.
+fn next(highest: Epoch, term: i64) -> Epoch {
+    let term = highest.term.max(term);
+    if highest.seq < MOST.seq {
+        let seq = highest.seq + 1;
+        return Epoch { term, seq };
+    }
+    Epoch {
+        term: term.saturating_add(1),
+        seq: 1,
+    }
 }
 
 /// Weights in force, one entry per placed cluster, sorted by name.
@@ -103,4 +126,47 @@ fn weights(placement: &Placement, policy: &PolicyFacts, permit: &Permit) -> Vec<
         }
     });
     entries.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epoch(term: i64, seq: i64) -> Epoch {
+        Epoch { term, seq }
+    }
+
+    #[test]
+    fn a_new_epoch_is_above_all_that_members_can_say() {
+        let stored = epoch(2, 9);
+        for (told, term, expected) in [
+            (vec![], 2, epoch(2, 10)),
+            (vec![], 3, epoch(3, 10)),
+            // The deployment was made again, or the hub: its gateways know more.
+            (vec![epoch(5, 90)], 2, epoch(5, 91)),
+            // Lies.
+            (vec![epoch(2, i64::MAX)], 2, epoch(2, 10)),
+            (vec![epoch(i64::MAX, 1)], 2, epoch(2, 10)),
+            (
+                vec![epoch(i64::MAX, i64::MAX), epoch(2, 11)],
+                2,
+                epoch(2, 12),
+            ),
+            (vec![MOST], 2, epoch(MOST.term + 1, 1)),
+        ] {
+            let highest = highest(stored, told.clone().into_iter());
+            assert_eq!(next(highest, term), expected, "{told:?}");
+        }
+    }
+
+    #[test]
+    fn epochs_rise_for_ever_whatever_was_said() {
+        let mut stored = epoch(1, 1);
+        let said = [epoch(3, 7), MOST, epoch(i64::MAX, i64::MAX), MOST];
+        for told in said.iter().cycle().take(100) {
+            let new = next(highest(stored, [*told].into_iter()), 1);
+            assert!(new > stored, "{new:?} after {stored:?}");
+            stored = new;
+        }
+    }
 }
