@@ -344,11 +344,16 @@ fn parity(evaluation: &Evaluation) -> String {
     table("Parity", &headers, &rows)
 }
 
+/// What may be long and without a place to break at: paths and URLs.
+fn long(text: &str) -> String {
+    format!("<span class=\"long\">{}</span>", escape(text))
+}
+
 fn data(evaluation: &Evaluation) -> String {
     let files = evaluation.data.iter().map(|file| {
         vec![
             file.role.to_owned(),
-            escape(&file.file),
+            long(&file.file),
             file.rows.to_string(),
             format!("<code>{}</code>", file.sha256),
         ]
@@ -358,8 +363,8 @@ fn data(evaluation: &Evaluation) -> String {
     let asked = evaluation.endpoints.iter().map(|one| {
         vec![
             escape(&one.name),
-            escape(&one.url),
-            escape(&one.version),
+            long(&one.url),
+            long(&one.version),
             one.rows.to_string(),
             one.requests.to_string(),
             one.repeats.to_string(),

@@ -24,6 +24,8 @@ struct Seen {
     title: String,
     /// Tables that scroll sideways on a usual screen.
     sideways: Vec<String>,
+    /// With text a tenth wider.
+    stretched: Stretched,
     /// Where the explorer of thresholds was reached; none when it was not.
     keyboard: Option<Keyboard>,
     light: Look,
@@ -34,6 +36,14 @@ struct Seen {
     elsewhere: Vec<String>,
     /// Errors and warnings of the console.
     complaints: Vec<String>,
+}
+
+/// What is seen where the machine's fonts are wider.
+#[derive(Deserialize)]
+struct Stretched {
+    sideways: Vec<String>,
+    width: Width,
+    phone: Width,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +67,12 @@ struct Width {
     has: u32,
 }
 
+impl Width {
+    fn is_enough(&self) -> bool {
+        self.needs <= self.has
+    }
+}
+
 #[derive(Deserialize)]
 struct Paper {
     bytes: usize,
@@ -64,6 +80,7 @@ struct Paper {
     hidden: bool,
     background: String,
     width: Width,
+    stretched: Width,
     violations: Vec<Violation>,
 }
 
@@ -125,6 +142,51 @@ fn examples(path: &str) -> PathBuf {
     root.canonicalize().unwrap().join(path)
 }
 
+/// Rows of numbers, and of several labels, with a version that is mostly right.
+fn write_rows(dir: &Path) {
+    let write = |name: &str, header: &str, line: &dyn Fn(u32) -> String| {
+        let lines: String = (0..240).map(line).collect();
+        fs::write(dir.join(name), format!("{header}\n{lines}")).unwrap();
+    };
+    let price = |row: u32| 100_000 + row * 7919 % 90_001;
+    write("prices.csv", "label,district", &|row| {
+        format!(
+            "{},{}\n",
+            price(row),
+            ["harbour", "Königstrasse and hills"][(row % 2) as usize]
+        )
+    });
+    write("guessed.csv", "prediction", &|row| {
+        format!("{}\n", price(row) + row * 31 % 4001)
+    });
+    write("guessed-old.csv", "prediction", &|row| {
+        format!("{}\n", price(row) + row * 31 % 9001)
+    });
+    let names = ["sports", "politics", "science and technology"];
+    let held = |row: u32| {
+        let all = names.iter().zip([2, 3, 5]);
+        let held: Vec<&str> = all
+            .filter(|(_, of)| row % of == 0)
+            .map(|(name, _)| *name)
+            .collect();
+        held.join("|")
+    };
+    write("topics.csv", "id,label", &|row| {
+        format!("{row},{}\n", held(row))
+    });
+    let header = names.map(|name| format!("probability_{name}")).join(",");
+    let header = format!("id,{header}");
+    write("tagged.csv", &header, &|row| {
+        let off = f64::from(row * 37 % 50) / 100.0;
+        let scores = [2, 3, 5].map(|of| if row % of == 0 { 0.95 - off } else { 0.1 + off });
+        format!("{row},{:.2},{:.2},{:.2}\n", scores[0], scores[1], scores[2])
+    });
+    let template = "apiVersion: mcdeploy.dev/v1alpha1\nkind: EvaluationTemplate\nspec:\n  task: Regression\n  dataset: {files: [prices.csv]}\n  metrics:\n  - {name: mae, upperBound: 3000}\n  - {name: rmse, maxDecrease: 100}\n  - {name: r2, lowerBound: 0.9}\n  slices: [{columns: [district]}]\n";
+    fs::write(dir.join("prices.yaml"), template).unwrap();
+    let template = "apiVersion: mcdeploy.dev/v1alpha1\nkind: EvaluationTemplate\nspec:\n  task: Multilabel\n  dataset: {files: [topics.csv]}\n  metrics:\n  - {name: f1, average: Micro, lowerBound: 0.99}\n  - {name: recall, class: science and technology, lowerBound: 0.5}\n";
+    fs::write(dir.join("topics.yaml"), template).unwrap();
+}
+
 /// Writes a report in `dir` about the example in `example`; the verdict is that of `code`.
 fn report(dir: &Path, name: &str, example: &str, line: &str, code: i32) -> PathBuf {
     let page = dir.join(name);
@@ -170,8 +232,10 @@ fn report_about_places(dir: &Path) -> PathBuf {
 fn the_report_is_for_everybody_in_the_light_in_the_dark_on_paper_and_by_keyboard() {
     let dir = tempfile::tempdir().unwrap();
     let sliced = fs::read_to_string(examples("churn/eval.yaml")).unwrap();
-    let labels = examples("churn/labels.csv");
-    let sliced = sliced.replace("labels.csv", &labels.display().to_string());
+    // A name without a place to break at: it may make no table wider than its page.
+    let labels = "labels_of_customers_held_out_in_the_last_quarter.csv";
+    fs::copy(examples("churn/labels.csv"), dir.path().join(labels)).unwrap();
+    let sliced = sliced.replace("labels.csv", labels);
     let template = dir.path().join("sliced.yaml");
     fs::write(&template, sliced + "  slices: [{columns: [contract]}]\n").unwrap();
     let sliced = format!(
@@ -180,10 +244,25 @@ fn the_report_is_for_everybody_in_the_light_in_the_dark_on_paper_and_by_keyboard
     );
     let unclear = "--labels labels.csv --predictions accurate.csv --min accuracy=0.98";
     let passed = "-f eval.yaml --predictions answers/v5.csv --baseline answers/v3.csv";
+    write_rows(dir.path());
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let numbers = format!(
+        "-f {} --predictions {} --baseline {}",
+        at("prices.yaml"),
+        at("guessed.csv"),
+        at("guessed-old.csv")
+    );
+    let several = format!(
+        "-f {} --predictions {}",
+        at("topics.yaml"),
+        at("tagged.csv")
+    );
     let pages = [
         ("passed.html", "digits", passed.to_owned(), 0),
         ("sliced.html", "churn", sliced, 1),
         ("unclear.html", "churn", unclear.to_owned(), 7),
+        ("numbers.html", "churn", numbers, 0),
+        ("several.html", "churn", several, 1),
     ];
     let mut pages: Vec<PathBuf> = pages
         .iter()
@@ -204,14 +283,27 @@ fn the_report_is_for_everybody_in_the_light_in_the_dark_on_paper_and_by_keyboard
         assert_eq!(seen.elsewhere, [""; 0], "{page} needs nothing else");
         assert_eq!(seen.sideways, [""; 0], "{page} fits a screen");
         assert_eq!(seen.complaints, [""; 0], "{page} has no error");
-        assert!(
-            seen.phone.needs <= seen.phone.has,
-            "{page}: {:?}",
-            seen.phone
-        );
-        by_keyboard(page, seen.keyboard.as_ref());
+        assert!(seen.phone.is_enough(), "{page}: {:?}", seen.phone);
+        in_wider_fonts(page, &seen.stretched);
+        if page == "numbers" {
+            // Numbers have no threshold.
+            assert!(seen.keyboard.is_none(), "{page}");
+        } else {
+            by_keyboard(page, seen.keyboard.as_ref());
+        }
         on_paper(page, &seen.print);
     }
+}
+
+fn in_wider_fonts(page: &str, stretched: &Stretched) {
+    let Stretched {
+        sideways,
+        width,
+        phone,
+    } = stretched;
+    assert_eq!(sideways, &[""; 0], "{page} fits a screen in wider fonts");
+    assert!(width.is_enough(), "{page}: {width:?}");
+    assert!(phone.is_enough(), "{page}, on a phone: {phone:?}");
 }
 
 fn by_keyboard(page: &str, keyboard: Option<&Keyboard>) {
@@ -241,11 +333,9 @@ fn on_paper(page: &str, print: &Paper) {
         print.background, "rgb(255, 255, 255)",
         "{page}, however dark the screen"
     );
-    assert!(
-        print.width.needs <= print.width.has,
-        "{page} is cut off: {:?}",
-        print.width
-    );
+    for width in [&print.width, &print.stretched] {
+        assert!(width.is_enough(), "{page} is cut off: {width:?}");
+    }
 }
 
 #[test]
@@ -274,6 +364,9 @@ fn a_page_that_is_not_for_everybody_is_noticed() {
     );
     assert!(seen.keyboard.is_none());
     assert_eq!(seen.print.closed, 1);
-    assert!(seen.print.width.needs > seen.print.width.has);
-    assert!(seen.phone.needs > seen.phone.has);
+    for width in [&seen.print.width, &seen.print.stretched, &seen.phone] {
+        assert!(!width.is_enough(), "{width:?}");
+    }
+    let Stretched { width, phone, .. } = &seen.stretched;
+    assert!(!width.is_enough() && !phone.is_enough());
 }
