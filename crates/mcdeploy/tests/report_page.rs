@@ -166,7 +166,7 @@ fn write_rows(dir: &Path) {
     let held = |row: u32| {
         let all = names.iter().zip([2, 3, 5]);
         let held: Vec<&str> = all
-            .filter(|(_, of)| row % of == 0)
+            .filter(|(_, of)| row.is_multiple_of(*of))
             .map(|(name, _)| *name)
             .collect();
         held.join("|")
@@ -178,7 +178,13 @@ fn write_rows(dir: &Path) {
     let header = format!("id,{header}");
     write("tagged.csv", &header, &|row| {
         let off = f64::from(row * 37 % 50) / 100.0;
-        let scores = [2, 3, 5].map(|of| if row % of == 0 { 0.95 - off } else { 0.1 + off });
+        let scores = [2, 3, 5].map(|of| {
+            if row.is_multiple_of(of) {
+                0.95 - off
+            } else {
+                0.1 + off
+            }
+        });
         format!("{row},{:.2},{:.2},{:.2}\n", scores[0], scores[1], scores[2])
     });
     let template = "apiVersion: mcdeploy.dev/v1alpha1\nkind: EvaluationTemplate\nspec:\n  task: Regression\n  dataset: {files: [prices.csv]}\n  metrics:\n  - {name: mae, upperBound: 3000}\n  - {name: rmse, maxDecrease: 100}\n  - {name: r2, lowerBound: 0.9}\n  slices: [{columns: [district]}]\n";
