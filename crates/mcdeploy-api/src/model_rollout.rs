@@ -116,3 +116,13 @@ pub enum RolloutStepState {
     /// The cluster cannot be seen.
     Unknown,
 }
+
+impl RolloutStepState {
+    /// Blocked, or not seen.
+    pub fn is_held(self) -> bool {
+        match self {
+            Self::Blocked | Self::Unknown => true,
+            Self::Waiting | Self::Running | Self::Done => false,
+        }
+    }
+}

@@ -64,14 +64,6 @@ struct Since {
     held: Option<(RevisionId, Timestamp)>,
 }
 
-/// Blocked, or not seen.
-fn is_held(state: RolloutStepState) -> bool {
-    match state {
-        RolloutStepState::Blocked | RolloutStepState::Unknown => true,
-        RolloutStepState::Waiting | RolloutStepState::Running | RolloutStepState::Done => false,
-    }
-}
-
 impl Memory {
     /// Puts what is remembered into a world that was just observed.
     pub fn recall(&mut self, world: &mut World) {
@@ -117,7 +109,7 @@ impl Memory {
             let since = self.clusters.get(step.cluster.as_str());
             let held = since.and_then(|since| since.held.as_ref());
             let held = held.filter(|(revision, _)| *revision == rollout.spec.to_revision);
-            if is_held(step.state) && step.held_since.is_none() {
+            if step.state.is_held() && step.held_since.is_none() {
                 step.held_since = held.map(|(_, at)| Time(*at));
             }
         }
@@ -140,7 +132,7 @@ impl Memory {
             let before = since.held.take();
             let before = before.filter(|(revision, _)| *revision == step.revision);
             let held = before.unwrap_or_else(|| (step.revision.clone(), now));
-            since.held = is_held(step.state).then_some(held);
+            since.held = step.state.is_held().then_some(held);
             // It lasts beyond the waiting: that does not begin again.
             let before = since.staging.take().filter(|(revision, _)| {
                 *revision == step.revision && step.state != RolloutStepState::Done

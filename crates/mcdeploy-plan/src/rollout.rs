@@ -6,6 +6,8 @@ mod keep;
 mod record;
 mod stages;
 
+use std::collections::BTreeMap;
+
 pub(crate) use asks::asks;
 use gate::{Failures, Fault, Gate, has_lasted, lets_pass};
 pub(crate) use keep::keep;
@@ -38,17 +40,28 @@ pub(crate) struct Judged {
 
 /// Judges every cluster in scope, in wave order.
 pub(crate) fn judge_all(world: &World, placement: &Placement) -> Vec<Judged> {
-    let failures = Failures::of(world, placement);
+    let judge = |name: &ClusterName, gate: &Gate| {
+        let member = world.members.get(name)?;
+        Some(judge(world, &placement.target, name, member, gate))
+    };
+    let scope = placement.waves.iter().flatten();
+    let freely = scope.filter_map(|name| Some((name, judge(name, &Gate::Open)?)));
+    let mut freely: BTreeMap<_, _> = freely.collect();
+    let failures = Failures::of(world, placement, &freely);
     let version = &placement.target.record.version;
     let mut open = true;
     let mut all = Vec::new();
     for wave in &placement.waves {
-        let members = wave.iter();
-        let members = members.filter_map(|name| Some((name, world.members.get(name)?)));
         let mut passes = true;
-        for (name, member) in members {
+        for name in wave {
             let gate = failures.gate(version, name, open);
-            let mut judged = judge(world, &placement.target, name, member, &gate);
+            let judged = match gate {
+                Gate::Open => freely.remove(name),
+                Gate::Behind(_) | Gate::Stopped(_) => judge(name, &gate),
+            };
+            let Some(mut judged) = judged else {
+                continue;
+            };
             judged.dwells = judged.fault.is_some() && !has_lasted(world, &judged);
             passes &= lets_pass(world, &judged);
             all.push(judged);

@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// Seconds between "traffic has moved" and the removal of the old revision's pods.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(i64).range(5..=3600))]
     drain_seconds: i64,
-    /// Seconds after which a cluster that makes no progress holds later waves no more.
+    /// Seconds after which a cluster that makes no progress is blocked.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(i64).range(10..=86_400))]
     progress_deadline_seconds: i64,
     /// Seconds that another process waits for the lease of a leader that fell silent.

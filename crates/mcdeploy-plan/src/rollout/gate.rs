@@ -5,13 +5,15 @@
 //! and the cluster catches up later. A fault of the *revision* would repeat everywhere: nothing
 //! that does not serve it yet goes on, until it is gone or another revision is asked for.
 
+use std::collections::BTreeMap;
+
 use mcdeploy_api::{Reason, RolloutStepState};
 
-use super::{Judged, stages::judge};
+use super::Judged;
 use crate::{
     names::{ClusterName, RevisionId},
     placement::Placement,
-    world::{MemberFacts, World},
+    world::World,
 };
 
 /// Whose fault it is.
@@ -94,22 +96,25 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    /// Looks at every cluster as if all might go on.
-    pub(super) fn of(world: &World, placement: &Placement) -> Self {
+    /// `freely`: how every cluster is judged if all may go on.
+    pub(super) fn of(
+        world: &World,
+        placement: &Placement,
+        freely: &BTreeMap<&ClusterName, Judged>,
+    ) -> Self {
         let scope = placement.waves.iter().flatten();
-        let members = scope.filter_map(|name| Some((name, world.members.get(name)?)));
+        let judged = scope.filter_map(|name| Some((name, freely.get(name)?)));
         let mut failures = Self::default();
-        for (name, member) in members {
-            let judged = judge(world, &placement.target, name, member, &Gate::Open);
+        for (name, judged) in judged {
             let reason = if judged.fault == Some(Fault::Revision) {
                 Some(judged.step.reason)
             } else {
                 // Something else may stand before it.
-                crashes(world, placement, name, member)
+                crashes(world, placement, name)
             };
             if let Some(reason) = reason {
                 failures.clusters.push((name.clone(), reason));
-                failures.lasted |= has_lasted(world, &judged);
+                failures.lasted |= has_lasted(world, judged);
             }
         }
         failures
@@ -141,14 +146,10 @@ impl Failures {
 }
 
 /// How pods of the target are seen failing where it does not serve yet, whatever else is wrong.
-fn crashes(
-    world: &World,
-    placement: &Placement,
-    name: &ClusterName,
-    member: &MemberFacts,
-) -> Option<Reason> {
+fn crashes(world: &World, placement: &Placement, name: &ClusterName) -> Option<Reason> {
     let target = &placement.target.revision;
-    let problem = member.seen()?.revisions.get(target)?.problem.as_ref()?;
+    let (_, view) = world.seen(name)?;
+    let problem = view.revisions.get(target)?.problem.as_ref()?;
     let serves = world.serving(name).iter().any(|(id, _)| id == target);
     let anywhere = serves_anywhere(world, target);
     let of_revision = fault(problem.reason, false, anywhere) == Fault::Revision;

@@ -1,8 +1,7 @@
 //! The record of each rollout.
 
 use mcdeploy_api::{
-    ConditionStatus, ConditionType, ModelRolloutStatus, Reason, RolloutStep, RolloutStepState,
-    Time, set_condition,
+    ConditionStatus, ConditionType, ModelRolloutStatus, Reason, RolloutStep, Time, set_condition,
 };
 
 use super::conditions::complete;
@@ -49,12 +48,8 @@ pub(super) fn rollouts(world: &World, plan: &Plan) -> Vec<(String, ModelRolloutS
 
 fn step(world: &World, step: &Step) -> RolloutStep {
     let since = || world.held_since(&step.cluster, &step.revision);
-    let held_since = match step.state {
-        RolloutStepState::Blocked | RolloutStepState::Unknown => {
-            Some(Time(since().unwrap_or(world.now)))
-        }
-        RolloutStepState::Waiting | RolloutStepState::Running | RolloutStepState::Done => None,
-    };
+    let is_held = step.state.is_held();
+    let held_since = is_held.then(|| Time(since().unwrap_or(world.now)));
     RolloutStep {
         cluster: step.cluster.to_string(),
         state: step.state,

@@ -8,7 +8,7 @@ pub struct Timings {
     /// From "every gateway routes by the new snapshot" to the removal of what it no
     /// longer sends requests to.
     pub drain: SignedDuration,
-    /// A cluster whose state does not change for this long holds later waves no more.
+    /// A cluster whose state does not change for this long is blocked.
     pub progress_deadline: SignedDuration,
     /// What is wrong in a cluster counts for the others once it lasted so long.
     pub dwell: SignedDuration,
